@@ -13,7 +13,9 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from teamrun.core.refs import RunRef
-from teamrun.runs.engine.finish import Receipt
+from teamrun.errors import DeliveryError, StorageError
+from teamrun.runs.engine.executor import Executor
+from teamrun.runs.engine.finish import Finish, Receipt
 from teamrun.runtime import Runtime
 
 __all__ = ["FunctionHost", "Outcome"]
@@ -22,6 +24,10 @@ logger = logging.getLogger(__name__)
 
 _SETTLE_BEFORE: Final = timedelta(seconds=5)
 """What is in progress this long before the platform ends the function is left to the next timer."""
+_HANDOVER_PART: Final = 3
+"""Handing over takes at most this part of an invocation, so that there is time for calls."""
+_AT_ONCE: Final = 10
+"""Dead letters that are settled at the same time."""
 
 
 class Outcome(NamedTuple):
@@ -30,6 +36,9 @@ class Outcome(NamedTuple):
     ref: RunRef
     pause: timedelta | None
     """After which time the run has to be sent again; None if the message has done its work."""
+    is_unreadable: bool = False
+    """The log of the run is damaged. Its message fails, so that the queue counts and gives it up: a
+    new message in its place would begin to count anew, for ever."""
 
 
 class FunctionHost:
@@ -67,8 +76,10 @@ class FunctionHost:
         Raises:
             TeamrunError: See `runtime`.
         """
+        handover = max(deadline - datetime.now(deadline.tzinfo), timedelta()) / _HANDOVER_PART
         runtime = await self.runtime()
-        outcomes = await asyncio.gather(*(_execute(runtime, ref, deadline) for ref in refs))
+        executions = (_execute(runtime, ref, deadline, handover) for ref in refs)
+        outcomes = await asyncio.gather(*executions)
         await self.settle(deadline)
         return outcomes
 
@@ -101,17 +112,40 @@ class FunctionHost:
         await runtime.upkeep().rounds.go(deadline)
         await self.settle(deadline)
 
-    async def give_up(self, refs: Sequence[RunRef], *, deadline: datetime) -> None:
+    async def give_up(self, refs: Sequence[RunRef], *, deadline: datetime) -> list[RunRef]:
         """Settle messages that the platform has moved to its queue of dead letters.
 
+        Returns:
+            The runs that could not be settled in time, or because the store or the queue did not
+            respond. Their messages have to be delivered again.
+
         Raises:
-            TeamrunError: See `runtime`, and `DeadLetters.settle`.
+            TeamrunError: See `runtime`.
         """
         runtime = await self.runtime()
         assert runtime.upkeep is not None, "a function that executes runs settles them, too"
-        for ref in refs:
-            await runtime.upkeep().dead_letters.settle(ref)
+        letters, places = runtime.upkeep().dead_letters, asyncio.Semaphore(_AT_ONCE)
+        left = list[RunRef]()
+
+        async def settle(ref: RunRef) -> None:
+            try:
+                async with asyncio.timeout(_usable(deadline)), places:
+                    await letters.settle(ref)
+            except (StorageError, DeliveryError, TimeoutError) as error:
+                left.append(ref)
+                reason = str(error) or "the time of the invocation is over"
+                logger.warning(
+                    "A dead letter could not be settled; it is tried again",
+                    extra={
+                        "action": "function.not_settled",
+                        "error": reason,
+                        **ref.log_fields(),
+                    },
+                )
+
+        await asyncio.gather(*map(settle, refs))
         await self.settle(deadline)
+        return left
 
     async def settle(self, deadline: datetime) -> None:
         """Complete what this invocation has started, before the platform freezes the instance."""
@@ -132,16 +166,34 @@ class FunctionHost:
             await self._stack.aclose()
 
 
-async def _execute(runtime: Runtime, ref: RunRef, deadline: datetime) -> Outcome:
+async def _execute(
+    runtime: Runtime, ref: RunRef, deadline: datetime, handover: timedelta
+) -> Outcome:
     executor = runtime.executor
     assert executor is not None, "a function that executes runs has an executor"
-    match (await executor.handle(ref, deadline=deadline)).receipt:
+    finish = await executor.handle(ref, deadline=deadline, handover=handover)
+    match finish.receipt:
         case Receipt.ACKNOWLEDGE:
             return Outcome(ref, None)
         case Receipt.RETURN:
             return Outcome(ref, timedelta())
         case Receipt.RETURN_LATER:
-            return Outcome(ref, await executor.pause(ref))
+            pause = await _pause(executor, ref, deadline)
+            return Outcome(ref, pause, finish is Finish.UNREADABLE)
+
+
+async def _pause(executor: Executor, ref: RunRef, deadline: datetime) -> timedelta:
+    """After which time to send a run again; at once if the store does not say in time."""
+    try:
+        async with asyncio.timeout(_usable(deadline)):
+            return await executor.pause(ref)
+    except TimeoutError:
+        return timedelta()
+
+
+def _usable(deadline: datetime) -> float:
+    """What `_left` returns, but at least half of the time that is left."""
+    return max(_left(deadline), (deadline - datetime.now(deadline.tzinfo)).total_seconds() / 2, 0)
 
 
 def _names_batch(ref: RunRef) -> bool:

@@ -66,6 +66,11 @@ class AzureDeployment:
     def blob(self, name: str) -> bytes:
         return self.server.request("GET", f"{self._container}/{name}")
 
+    def write(self, name: str, data: bytes) -> None:
+        """Replace a blob."""
+        url, kind = f"{self._container}/{name}", {"x-ms-blob-type": "BlockBlob"}
+        self.server.request("PUT", url, body=data, headers=kind)
+
     def logs(self) -> str:
         """The output of all workers."""
         return "".join(

@@ -224,9 +224,10 @@ class Azurite:
         query: Mapping[str, str] | None = None,
         *,
         body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
     ) -> bytes:
         """A request that the account may make; returns the body of the response."""
-        return self.exchange(method, url, query, body=body)[1]
+        return self.exchange(method, url, query, body=body, headers=headers)[1]
 
     def exchange(
         self,
@@ -235,11 +236,14 @@ class Azurite:
         query: Mapping[str, str] | None = None,
         *,
         body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
     ) -> tuple[Mapping[str, str], bytes]:
         """What `request` does; returns the headers of the response, too."""
         address = f"{url}?{urlencode(query or {})}&{self.sas()}"
         data = body if method in {"PUT", "POST"} else None
-        request = urllib.request.Request(address, data=data, method=method)
+        request = urllib.request.Request(
+            address, data=data, headers=dict(headers or {}), method=method
+        )
         with urllib.request.urlopen(request, timeout=10, context=self.tls) as response:
             return response.headers, response.read()
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from teamrun.dispatch.sqs import SqsLink
-from teamrun.errors import DeliveryError, StorageError
+from teamrun.errors import DeliveryError
 from teamrun_infra.aws.executing import (
     Message,
     batch_answer,
@@ -31,7 +31,7 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, list[dict[s
     """Settle the runs that messages name; see `DeadLetters.settle`. It can be repeated.
 
     Returns:
-        The messages to be delivered again: the store or the queue did not respond.
+        The messages to be delivered again: the store or the queue did not respond, or not in time.
 
     Raises:
         TeamrunError: The function is misconfigured, or the store does not respond.
@@ -39,23 +39,14 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, list[dict[s
 
     async def settle(deadline: datetime) -> dict[str, list[dict[str, str]]]:
         link = queues_of(await instance.host.runtime()).link
-        failed = [each for each in messages_of(event) if not await _settle(each, deadline)]
+        messages = messages_of(event)
+        refs = dict.fromkeys(ref for message in messages for ref in message.refs)
+        left = set(await instance.host.give_up([*refs], deadline=deadline))
+        failed = [message for message in messages if not left.isdisjoint(message.refs)]
         await asyncio.gather(*(_hide(each, link) for each in failed))
         return batch_answer(failed)
 
     return instance.run(settle, context)
-
-
-async def _settle(message: Message, deadline: datetime) -> bool:
-    try:
-        await instance.host.give_up(message.refs, deadline=deadline)
-    except (StorageError, DeliveryError) as error:
-        logger.warning(
-            "A dead letter could not be settled; it is tried again",
-            extra={"action": "function.not_settled", "error": str(error)},
-        )
-        return False
-    return True
 
 
 async def _hide(message: Message, link: SqsLink) -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.message import decode_refs
@@ -69,7 +69,7 @@ def queues_of(runtime: Runtime) -> SqsDispatcher:
     return runtime.dispatcher
 
 
-def messages_of(event: Mapping[str, Any]) -> list[Message]:
+def messages_of(event: object) -> list[Message]:
     """The messages of an event of SQS that name something.
 
     Another message is logged and counts as done: it would fail in every attempt.
@@ -78,22 +78,32 @@ def messages_of(event: Mapping[str, Any]) -> list[Message]:
     Raises:
         UsageError: The event is not one of SQS.
     """
-    records: Any = event.get("Records")
+    records = _fields(event).get("Records")
     if not isinstance(records, list):
         raise UsageError(
             "The event is not one of SQS: connect the function to its queue with an event source "
             "mapping."
         )
     found: list[Message] = []
-    for record in cast("list[Mapping[str, Any]]", records):
+    for record in map(_fields, cast("list[object]", records)):
         try:
-            refs = decode_refs(record["body"])
+            found.append(_message(record))
         except ValueError as error:
             _log_malformed(record, error)
-            continue
-        queue = record["eventSourceARN"].rpartition(":")[2]
-        found.append(Message(record["messageId"], record["receiptHandle"], queue, tuple(refs)))
     return found
+
+
+def _message(record: Mapping[str, object]) -> Message:
+    names = ("messageId", "receiptHandle", "eventSourceARN", "body")
+    texts = [text for name in names if isinstance(text := record.get(name), str) and text]
+    if len(texts) < len(names):
+        raise ValueError(f"a record of SQS has the texts {', '.join(names)}")
+    id, receipt, source, body = texts
+    return Message(id, receipt, source.rpartition(":")[2], tuple(decode_refs(body)))
+
+
+def _fields(document: object) -> Mapping[str, object]:
+    return cast("dict[str, object]", document) if isinstance(document, dict) else {}
 
 
 def batch_answer(failed: Sequence[Message]) -> dict[str, list[dict[str, str]]]:
@@ -104,7 +114,7 @@ def batch_answer(failed: Sequence[Message]) -> dict[str, list[dict[str, str]]]:
     return {"batchItemFailures": [{"itemIdentifier": message.id} for message in failed]}
 
 
-def _log_malformed(record: Mapping[str, Any], error: ValueError) -> None:
+def _log_malformed(record: Mapping[str, object], error: ValueError) -> None:
     body = str(record.get("body"))
     logger.error(
         "A message was dropped because it names no runs",
@@ -113,7 +123,7 @@ def _log_malformed(record: Mapping[str, Any], error: ValueError) -> None:
             "error": str(error)[:_EXCERPT],
             "message_id": record.get("messageId"),
             "queue": record.get("eventSourceARN"),
-            "sender": record.get("attributes", {}).get("SenderId"),
+            "sender": _fields(record.get("attributes")).get("SenderId"),
             "size": len(body),
             "sha256": hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest(),
         },

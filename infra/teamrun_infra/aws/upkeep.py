@@ -31,7 +31,7 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, list[dict[s
 
     async def look(deadline: datetime) -> None:
         await instance.host.runtime()
-        if "Records" in event:
+        if not isinstance(event, dict) or "Records" in event:
             await _deliver(event, deadline)
         else:
             await instance.host.look_around(deadline=deadline)

@@ -50,8 +50,13 @@ async def _execute(event: Mapping[str, Any], deadline: datetime) -> list[Message
     refs = dict.fromkeys(ref for message in messages for ref in message.refs)
     outcomes = await instance.host.execute([*refs], deadline=deadline)
     pauses = {outcome.ref: outcome.pause for outcome in outcomes if outcome.pause is not None}
+    # Its message is counted by its queue, which gives it up; a new one would go round for ever.
+    unreadable = {outcome.ref for outcome in outcomes if outcome.is_unreadable}
     failed: list[Message] = []
     for message in messages:
+        if not unreadable.isdisjoint(message.refs):
+            failed.append(message)
+            continue
         try:
             for ref in message.refs:
                 if (pause := pauses.get(ref)) is not None:

@@ -14,6 +14,7 @@ import azure.functions as func
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.message import decode_refs
 from teamrun.dispatch.queues import Queue
+from teamrun.errors import StorageError
 from teamrun.runtime import Runtime, open_runtime
 from teamrun.settings import CommonSettings
 from teamrun_infra.azure.settings import queues_of, read_settings
@@ -75,6 +76,8 @@ class Executing:
         one that another instance has, gets a new message that is hidden for the time.
 
         Raises:
+            StorageError: The message names a single run, and its log is damaged. The platform
+                counts that, and moves the message to the poison queue.
             TeamrunError: The function is misconfigured, or the store or the queue does not respond.
                 The platform delivers the message again.
         """
@@ -82,8 +85,13 @@ class Executing:
         with logged_failures():
             queues = queues_of(await self.host.runtime())
             outcomes = await self.host.execute(_refs_of(message, queue), deadline=deadline)
-            for ref, pause in outcomes:
-                if pause is not None:
+            for ref, pause, is_unreadable in outcomes:
+                if is_unreadable and len(outcomes) == 1:
+                    raise StorageError(
+                        f"The log of run {ref.run_id!r} is unreadable, so its message fails: see "
+                        "engine.run_unreadable in the logs."
+                    )
+                if pause is not None:  # an unreadable run gets a message of its own, too
                     await queues.send_later([ref], queue=queue, delay=max(pause, _SHORTEST_PAUSE))
 
     async def deliver(self, message: func.QueueMessage) -> None:
@@ -121,7 +129,12 @@ class Executing:
         deadline = self._limit.deadline()
         with logged_failures():
             await self.host.runtime()
-            await self.host.give_up(_refs_of(message, queue), deadline=deadline)
+            left = await self.host.give_up(_refs_of(message, queue), deadline=deadline)
+            if left:
+                raise StorageError(
+                    f"{len(left)} runs of a message could not be settled (function.not_settled in "
+                    "the log says why): it is delivered again."
+                )
 
 
 def _refs_of(message: func.QueueMessage, queue: Queue) -> Sequence[RunRef]:

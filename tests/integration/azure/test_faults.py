@@ -211,6 +211,29 @@ def test_a_store_that_is_away_poisons_messages_and_loses_no_run(
         assert deployment.host.counts["poisoned"] == 1
 
 
+def test_the_message_of_a_damaged_run_is_poisoned_and_settled(
+    folder: Path, azure_server: Azurite
+) -> None:
+    platform, starts = Platform(max_dequeues=2), ["interactive", "batch"]
+    with (
+        azure_deployment(folder, azure_server, platform=platform, starts=starts) as deployment,
+        _client(deployment) as client,
+    ):
+        damaged = client.runs.submit("talk", "Go", delay_seconds=3600)
+        (name,) = [name for name in deployment.names() if f"/{damaged.id}/log/" in name]
+        deployment.write(name, b"damaged")
+        fine = client.runs.submit("talk", "Go", delay_seconds=3600)
+        ref = RunRef("default", damaged.id)
+        # In a message with others, it gets a message of its own.
+        deployment.send(ref, RunRef("default", fine.id), queue="batch")
+        _until_empty(deployment, "batch")
+        until(lambda: deployment.count("batch-poison") == 1, "the message is poisoned")
+        assert json.loads(*deployment.host.waiting("batch-poison")) == [str(ref)]
+        deployment.send(ref)
+        until(lambda: deployment.count("interactive-poison") == 1, "the message is poisoned")
+        _until_empty(deployment, "interactive", "batch")
+
+
 def test_a_poisoned_message_of_a_run_that_ends_its_process_fails_it_once(
     folder: Path, azure_server: Azurite
 ) -> None:

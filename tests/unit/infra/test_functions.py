@@ -1,6 +1,7 @@
 """What every cloud function does with the runtime, on a store and a queue in memory."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -15,16 +16,17 @@ from teamrun.batches.requests import BatchRequest
 from teamrun.core.clock import SystemClock
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.queues import Queue
-from teamrun.errors import StorageError
+from teamrun.errors import StorageError, Unavailable
 from teamrun.live.memory import MemoryLive
 from teamrun.runs.log.entries import Claim, Yield
+from teamrun.runs.log.keys import entry_name, log_folder
 from teamrun.runs.log.log import RunLog
 from teamrun.runs.service.requests import RunRequest
 from teamrun.runtime import Backends, Runtime, open_runtime
 from teamrun.settings import CommonSettings
 from teamrun.storage.memory import MemoryStore
 from teamrun.testing import MemoryQueue
-from teamrun_infra.functions import FunctionHost
+from teamrun_infra.functions import FunctionHost, Outcome
 
 TENANT = "default"
 NEVER: dict[str, str] = {}
@@ -32,8 +34,11 @@ FILE = """\
 models:
   main: {type: scripted, latency_ms: 5, script: {poet: ["Rain.", "More rain."]}}
   slow: {type: scripted, latency_ms: 60000, script: {slow: ["Snow."]}}
-agents: {poet: {model: main}, boss: {type: user_proxy_agent}, slow: {model: slow}}
+  slower: {type: scripted, latency_ms: 2200, script: {snail: ["Rain.", "More rain."]}}
+agents:
+  {poet: {model: main}, snail: {model: slower}, boss: {type: user_proxy_agent}, slow: {model: slow}}
 teams:
+  snails: {type: round_robin_group_chat, agents: [snail], max_turns: 2}
   poets: {type: round_robin_group_chat, agents: [poet], max_turns: 2}
   slow: {type: round_robin_group_chat, agents: [slow], max_turns: 1}
   asks: {type: round_robin_group_chat, agents: [boss], max_turns: 1}
@@ -44,6 +49,28 @@ def soon(seconds: float = 60) -> datetime:
     return datetime.now(UTC) + timedelta(seconds=seconds)
 
 
+class Store(MemoryStore):
+    """A store that can stop to answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hangs_at = "never"
+        """Lists of folders with this part have no answer."""
+        self.hanging = asyncio.Semaphore(0)
+        self.refuses_writes = False
+
+    async def put_new(self, key: str, data: bytes) -> bool:
+        if self.refuses_writes:
+            raise Unavailable("the credentials have expired, as planned")
+        return await super().put_new(key, data)
+
+    async def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
+        if self.hangs_at in prefix:
+            self.hanging.release()
+            await asyncio.Event().wait()
+        return await super().list(prefix, after=after, limit=limit)
+
+
 class Cloud:
     """A store, a queue, and instances of functions; each has a live state of its own."""
 
@@ -51,7 +78,7 @@ class Cloud:
         file = folder / "teamrun.yaml"
         file.write_text(FILE, encoding="utf-8")
         self.settings = CommonSettings(config=file, data_dir=folder, lease_seconds=1)
-        self.store = MemoryStore()
+        self.store = Store()
         self.queue = MemoryQueue()
 
     def allow(self, receiver: Receiver) -> None:
@@ -113,7 +140,7 @@ async def test_runs_of_one_message_are_executed_and_nothing_goes_on_afterwards(
         before = asyncio.all_tasks()
         outcomes = await function.execute(cloud.received(), deadline=soon())
 
-        assert outcomes == [(ref, None) for ref in refs]
+        assert outcomes == [Outcome(ref, None) for ref in refs]
         assert {await cloud.status(api, ref) for ref in refs} == {"completed"}
         names = {task.get_name() for task in asyncio.all_tasks() - before}
         assert not any(name.startswith(("deliver", "batch")) for name in names)
@@ -121,11 +148,11 @@ async def test_runs_of_one_message_are_executed_and_nothing_goes_on_afterwards(
 
 async def test_a_run_is_handed_over_before_the_platform_ends_the_function(cloud: Cloud) -> None:
     async with cloud.api() as api, cloud.function() as function:
-        ref = await cloud.submit(api)
+        ref = await cloud.submit(api, team="snails")
         cloud.received()
-        outcomes = await function.execute([ref], deadline=soon(20))
+        outcomes = await function.execute([ref], deadline=soon(3))
 
-        assert outcomes == [(ref, None)]
+        assert outcomes == [Outcome(ref, None)]
         assert cloud.received() == [ref]
         assert isinstance((await cloud.log(ref).read())[-1].body, Yield)
         await function.execute([ref], deadline=soon())
@@ -160,7 +187,7 @@ async def test_a_run_of_another_instance_is_to_be_sent_again_after_its_time(clou
         log = cloud.log(ref)
         await log.append(await log.state(), Claim(owner="other", until=until), [], epoch=1)
 
-        [(named, pause)] = await function.execute([ref], deadline=soon())
+        [(named, pause, _)] = await function.execute([ref], deadline=soon())
         assert named == ref
         assert pause is not None and timedelta(seconds=90) < pause <= timedelta(seconds=102)
 
@@ -348,3 +375,75 @@ async def test_other_runs_are_left_alone_when_their_message_is_given_up(cloud: C
 
         assert [await cloud.log(ref).read() for ref in (ended, waits, owned)] == before
         assert not cloud.received()
+
+
+async def test_dead_letters_that_take_too_long_are_left_and_the_others_are_settled(
+    cloud: Cloud,
+) -> None:
+    async with cloud.api() as api, cloud.function() as function:
+        stuck, fine = await cloud.submit(api), await cloud.submit(api)
+        cloud.received()
+        cloud.store.hangs_at = stuck.run_id
+        assert await function.give_up([stuck, fine], deadline=soon(1)) == [stuck]
+        assert cloud.received() == [fine]
+
+
+async def test_dead_letters_are_settled_some_at_a_time(cloud: Cloud) -> None:
+    async with cloud.api() as api, cloud.function() as function:
+        refs = [await cloud.submit(api) for _ in range(6)]
+        await function.runtime()
+        cloud.store.hangs_at = "/log/"
+        settling = asyncio.create_task(function.give_up(refs, deadline=soon()))
+        async with asyncio.timeout(10):
+            for _ in refs:
+                await cloud.store.hanging.acquire()
+        settling.cancel()
+
+
+async def test_a_run_is_left_when_the_store_refuses_writes_until_the_time_is_over(
+    cloud: Cloud, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with cloud.api() as api, cloud.function() as function:
+        ref = await cloud.submit(api)
+        cloud.received()
+        await function.runtime()
+        cloud.store.refuses_writes = True
+        assert await function.execute([ref], deadline=soon(1)) == [Outcome(ref, timedelta())]
+        reasons = {each.__dict__["error"] for each in logged(caplog, "storage.put_retried")}
+        assert reasons == {"the credentials have expired, as planned"}
+
+        cloud.store.refuses_writes = False
+        assert await function.execute([ref], deadline=soon()) == [Outcome(ref, None)]
+        assert await cloud.status(api, ref) == "completed"
+
+
+async def test_the_message_of_a_run_does_not_wait_for_a_store_that_hangs(cloud: Cloud) -> None:
+    async with cloud.api() as api, cloud.function() as function:
+        ref = await cloud.submit(api)
+        cloud.received()
+        await function.runtime()
+        cloud.store.hangs_at = ref.run_id
+        assert await function.execute([ref], deadline=soon(1)) == [Outcome(ref, timedelta())]
+
+
+async def test_a_time_limit_below_the_hand_over_leaves_time_for_calls(cloud: Cloud) -> None:
+    cloud.settings = cloud.settings.model_copy(update={"handover_seconds": 3600.0})
+    async with cloud.api() as api, cloud.function() as function:
+        ref = await cloud.submit(api)
+        cloud.received()
+        await function.execute([ref], deadline=soon(29))
+        assert await cloud.status(api, ref) == "completed"
+
+
+async def test_a_damaged_run_is_told_from_one_that_another_instance_has(cloud: Cloud) -> None:
+    async with cloud.api() as api, cloud.function() as function:
+        ref = await cloud.submit(api)
+        cloud.received()
+        await cloud.store.put(f"{log_folder(ref)}{entry_name(0)}", b"damaged")
+        [outcome] = await function.execute([ref], deadline=soon())
+        assert (outcome.pause is not None, outcome.is_unreadable) == (True, True)
+        assert await function.give_up([ref], deadline=soon()) == []
+
+
+def logged(caplog: pytest.LogCaptureFixture, action: str) -> list[logging.LogRecord]:
+    return [each for each in caplog.records if each.__dict__.get("action") == action]

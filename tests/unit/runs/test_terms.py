@@ -494,6 +494,7 @@ RECEIPTS = {
     Finish.REFUSED: Receipt.RETURN,
     Finish.HELD: Receipt.RETURN_LATER,
     Finish.FAILED: Receipt.RETURN_LATER,
+    Finish.UNREADABLE: Receipt.RETURN_LATER,
 }
 
 

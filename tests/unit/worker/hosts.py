@@ -44,7 +44,9 @@ class Engine:
     cancelled: int = 0
     loop: asyncio.AbstractEventLoop | None = None
 
-    async def execute(self, ref: RunRef, *, deadline: datetime | None = None) -> Finish:
+    async def execute(
+        self, ref: RunRef, *, deadline: datetime | None = None, handover: timedelta | None = None
+    ) -> Finish:
         self.loop = asyncio.get_running_loop()
         self.live[ref] = asyncio.Event()
         self._tell(ref)

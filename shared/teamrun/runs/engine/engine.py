@@ -21,6 +21,7 @@ from teamrun.errors import DeliveryError, EngineFault, StorageError, UnreadableE
 from teamrun.json_types import JsonObject
 from teamrun.live.base import Live
 from teamrun.messages.recordable import exception_text
+from teamrun.runs.engine.deadline import Deadline
 from teamrun.runs.engine.decision import failure
 from teamrun.runs.engine.execution import Execution, Program
 from teamrun.runs.engine.finish import Finish
@@ -67,8 +68,7 @@ class Engine:
         duties: The steps to perform after the end of a run.
         observers: The observers of this process.
         warm: Keeps runs that wait for a person in memory.
-        handover: How long before the deadline of an execution calls stop starting; in its last
-            third, calls in flight are cancelled.
+        handover: How long before the deadline of an execution calls stop starting; see `Deadline`.
     """
 
     def __init__(
@@ -92,8 +92,7 @@ class Engine:
         self._program = program
         self.owner = owner
         self._lease = lease
-        self._stop_before_s = handover.total_seconds()
-        self._abort_before_s = handover.total_seconds() / 3
+        self._handover = handover
         self._clock = clock or SystemClock()
         self._ownership = Ownership(live=live, owner=owner, lease=lease, clock=self._clock)
         self._duties = duties
@@ -125,17 +124,38 @@ class Engine:
         yield sample("teamrun_runs_warm", len(self._warm))
         yield from self._observers.metrics.lines()
 
-    async def execute(self, ref: RunRef, *, deadline: datetime | None = None) -> Finish:
+    async def execute(
+        self, ref: RunRef, *, deadline: datetime | None = None, handover: timedelta | None = None
+    ) -> Finish:
         """Execute a run as far as this process can.
 
         Args:
             ref: The run.
-            deadline: When the platform ends this process. From `handover` before it, no more calls
-                start; in the last third, calls in flight are cancelled, and the run is handed over.
+            deadline: When the platform ends this process. The run is handed over before; see
+                `Deadline`.
+            handover: How long before; at most, and by default, that of this engine.
 
         Raises:
             StorageError: The log cannot be read; the reaper will send the run again.
         """
+        if deadline is None:
+            return await self._execute_here(ref, None)
+        limit = Deadline(deadline, min(handover or self._handover, self._handover))
+        leaving = asyncio.timeout(limit.leaves_in(self._clock.now()))
+        try:
+            async with leaving:
+                return await self._execute_here(ref, limit)
+        except TimeoutError:
+            if not leaving.expired():
+                raise
+            logger.warning(
+                "A run could not be handed over before the platform ends this process; another one "
+                "continues it",
+                extra={"action": "engine.run_left", **ref.log_fields()},
+            )
+            return Finish.REFUSED
+
+    async def _execute_here(self, ref: RunRef, limit: Deadline | None) -> Finish:
         if self._stopping:
             return Finish.REFUSED
         if ref in self._starting:
@@ -145,7 +165,7 @@ class Engine:
         self._idle.clear()
         self._attend()
         try:
-            return await self._execute_on(ref, deadline)
+            return await self._execute_on(ref, limit)
         except UnreadableEntry as error:
             logger.warning(
                 "A run was skipped because its log is unreadable",
@@ -155,7 +175,7 @@ class Engine:
                     "error": error.message,
                 },
             )
-            return Finish.HELD
+            return Finish.UNREADABLE
         except (StorageError, DeliveryError):
             raise
         except Exception as error:
@@ -222,7 +242,7 @@ class Engine:
             pre_commit=self._observers.pre_commit,
         )
 
-    async def _execute_on(self, ref: RunRef, deadline: datetime | None) -> Finish:
+    async def _execute_on(self, ref: RunRef, limit: Deadline | None) -> Finish:
         """Execute a run, and again if a message named it meanwhile.
 
         The message may be that of an answer, or of this process's own hand-over, and have arrived
@@ -230,19 +250,17 @@ class Engine:
         """
         while True:
             self._missed.discard(ref)
-            finish = await self._execute(ref, deadline)
+            finish = await self._execute(ref, limit)
             is_released = finish in (Finish.WAITING, Finish.YIELDED)
-            is_stopping = self._stopping or self._is_close(deadline)
+            is_stopping = self._stopping or self._is_close(limit)
             if not is_released or ref not in self._missed or is_stopping:
                 return finish
 
-    def _is_close(self, deadline: datetime | None) -> bool:
+    def _is_close(self, limit: Deadline | None) -> bool:
         """Whether no more calls start because the platform ends this process soon."""
-        if deadline is None:
-            return False
-        return (deadline - self._clock.now()).total_seconds() <= self._stop_before_s
+        return limit is not None and not limit.stops_in(self._clock.now())
 
-    async def _execute(self, ref: RunRef, deadline: datetime | None) -> Finish:
+    async def _execute(self, ref: RunRef, limit: Deadline | None) -> Finish:
         log = self._log(ref)
         warm, entries = await self._warm_run(ref, log), list[Entry]()
         if warm is None:
@@ -270,7 +288,7 @@ class Engine:
                     if self._stopping:
                         return Finish.REFUSED
                     log = self._log(ref, turn.appended)
-                taken = self._take(log, entries, state, deadline, warm)
+                taken = self._take(log, entries, state, limit, warm)
                 del entries, warm  # so that the execution can free them after the replay
                 finish, state = await taken
             if finish is not Finish.ENDED:
@@ -317,7 +335,7 @@ class Engine:
         log: RunLog,
         entries: list[Entry],
         state: RunState,
-        deadline: datetime | None,
+        limit: Deadline | None,
         warm: WarmRun | None,
     ) -> tuple[Finish, RunState]:
         """Execute a run that has not ended, unless another worker does."""
@@ -333,13 +351,13 @@ class Engine:
             program=self._program(state.spec),
             clock=self._clock,
             observer=_EngineObserver(ref, self._notices, self._store),
-            tenure=self._ownership.tenure(deadline),
+            tenure=self._ownership.tenure(limit and limit.at),
             warm=warm,
             keeps_warm=self._warm.is_on,
         )
         del entries, warm
         self._executions[ref] = execution
-        timers = self._timers(execution, deadline)
+        timers = self._timers(execution, limit)
         try:
             finish = await execution.run()
         finally:
@@ -356,13 +374,13 @@ class Engine:
             finish = Finish.REFUSED
         return finish, state
 
-    def _timers(self, execution: Execution, deadline: datetime | None) -> list[asyncio.TimerHandle]:
-        if deadline is None:
+    def _timers(self, execution: Execution, limit: Deadline | None) -> list[asyncio.TimerHandle]:
+        if limit is None:
             return []
-        left, real = (deadline - self._clock.now()).total_seconds(), asyncio.get_running_loop()
+        now, real = self._clock.now(), asyncio.get_running_loop()
         return [
-            real.call_later(max(left - self._stop_before_s, 0), execution.stop),
-            real.call_later(max(left - self._abort_before_s, 0), execution.abort),
+            real.call_later(limit.stops_in(now), execution.stop),
+            real.call_later(limit.aborts_in(now), execution.abort),
         ]
 
     async def _suspend(self, log: RunLog, state: RunState) -> None:

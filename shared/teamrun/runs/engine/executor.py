@@ -17,7 +17,9 @@ logger = logging.getLogger(__name__)
 class RunEngine(Protocol):
     """What an executor needs of the engine."""
 
-    async def execute(self, ref: RunRef, *, deadline: datetime | None = None) -> Finish:
+    async def execute(
+        self, ref: RunRef, *, deadline: datetime | None = None, handover: timedelta | None = None
+    ) -> Finish:
         """Execute the run as far as this process can."""
         ...
 
@@ -92,12 +94,15 @@ class Executor:
         """Start to sweep, on the running event loop."""
         self._sweeping = asyncio.get_running_loop().create_task(self._sweep())
 
-    async def handle(self, ref: RunRef, *, deadline: datetime | None = None) -> Finish:
+    async def handle(
+        self, ref: RunRef, *, deadline: datetime | None = None, handover: timedelta | None = None
+    ) -> Finish:
         """Handle a queue message: execute the run that it names.
 
         Args:
             ref: The run.
             deadline: When the platform ends this process, if it does.
+            handover: The longest time before it in which the run is handed over.
 
         Returns:
             How the execution finished. `Finish.receipt` is what the queue adapter does with the
@@ -110,7 +115,7 @@ class Executor:
         self._handling.add(task)
         ids = ref.log_fields()
         try:
-            finish = await self._engine.execute(ref, deadline=deadline)
+            finish = await self._engine.execute(ref, deadline=deadline, handover=handover)
         except Exception:
             # The log has everything that was durable; the reaper sends the run again.
             logger.exception(

@@ -31,8 +31,10 @@ class Finish(StrEnum):
     ABSENT = "absent"
     """The run does not exist, or does not exist yet."""
     REFUSED = "refused"
-    """This process is shutting down, or could not send the run to the queue; another process should
-    execute it."""
+    """This process is shutting down, has no time left, or could not send the run to the queue;
+    another process should execute it."""
+    UNREADABLE = "unreadable"
+    """The log of the run is damaged, or of a newer release; nothing was written."""
     FAILED = "failed"
     """An error prevented the execution; the reaper will send the run again."""
 
@@ -44,5 +46,5 @@ class Finish(StrEnum):
                 return Receipt.ACKNOWLEDGE
             case Finish.REFUSED:
                 return Receipt.RETURN
-            case Finish.HELD | Finish.FAILED:
+            case Finish.HELD | Finish.FAILED | Finish.UNREADABLE:
                 return Receipt.RETURN_LATER

@@ -44,7 +44,8 @@ def early_end(state: RunState, now: datetime) -> Draft | None:
             state,
             "no_progress",
             f"The run was handed over {_IDLE_YIELDS} times without completing a call; "
-            "increase the grace period of its workers.",
+            "its calls take longer than its workers have. Give workers a longer grace period, and "
+            "functions a longer time limit, then retry the run.",
         )
     return None
 
