@@ -25,7 +25,8 @@ class Deadline(NamedTuple):
 
     def leaves_in(self, now: datetime) -> float:
         """The seconds until the run is left as it is."""
-        return self._until(self.handover / 6, now)
+        # An execution may begin late, when less than the time for the hand-over is left.
+        return self._until(min(self.handover, max(self.at - now, timedelta())) / 6, now)
 
     def _until(self, before: timedelta, now: datetime) -> float:
         return max((self.at - before - now).total_seconds(), 0)
