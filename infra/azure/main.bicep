@@ -38,7 +38,7 @@ param recoverVault bool = false
 @description('Variables whose values are secrets of the key vault, by name: { OPENAI_API_KEY: \'openai-api-key\' }.')
 param secretVariables object = {}
 
-@description('Further variables: { TEAMRUN_RETENTION_DAYS: \'90\' }.')
+@description('Further variables: { TEAMRUN_RETENTION_DAYS: \'90\' }. None of those that this file sets, below.')
 param variables object = {}
 
 // Names of storage accounts and queues may not have all characters of other names. A name that is
