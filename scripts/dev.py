@@ -20,6 +20,7 @@ from dev_environment import (
     CLOUDS,
     DEPLOY,
     GENERATORS,
+    INTEROP,
     ROOT,
     SERVICE,
     TESTS,
@@ -168,6 +169,7 @@ def _lock(options: argparse.Namespace, _: list[str]) -> int:
     status = status or _call(*compile_, "pyproject.toml", *functions, "-o", AZURE)
     status = status or _call(*compile_, "--group", "generators", "-o", GENERATORS)
     status = status or _call(*compile_, "--group", "deploy", "-o", DEPLOY)
+    status = status or _call(*compile_, "--group", "interop", "-o", INTEROP)
     return status or _call(*compile_, *checkers, "-o", CHECKERS)
 
 

@@ -27,6 +27,7 @@ SERVICE, TESTS, CHECKERS = "requirements.lock", "requirements-test.lock", "requi
 CLOUDS = "requirements-clouds.lock"
 """What the image needs besides for the models, queues and identities of the clouds."""
 GENERATORS, DEPLOY = "requirements-generators.lock", "requirements-deploy.lock"
+INTEROP = "requirements-interop.lock"
 """The packages that tests install in separate environments."""
 VALKEY = "requirements-embedded.lock"
 AZURE = "infra/azure/app/requirements.txt"
