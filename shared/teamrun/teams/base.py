@@ -396,6 +396,12 @@ class BaseGroupChat(Turns, ComponentBase[BaseModel]):
                 f"The group chat has not been initialized. It must be run before it can be {done}."
             )
 
+    @property
+    def unannounced_message_types(self) -> Sequence[type[BaseAgentEvent | BaseChatMessage]]:
+        """The custom message types that no participant announces."""
+        produced = {kind for seat in self._seats.values() for kind in seat.message_types}
+        return [kind for kind in self._custom_message_types if kind not in produced]
+
     def _message_factory(self) -> MessageFactory:
         factory = MessageFactory()
         produced = (kind for seat in self._seats.values() for kind in seat.message_types)

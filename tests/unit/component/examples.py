@@ -34,7 +34,7 @@ from teamrun.models import (
     BedrockChatCompletionClient,
     OpenAIChatCompletionClient,
 )
-from teamrun.teams import RoundRobinGroupChat, SelectorGroupChat
+from teamrun.teams import RoundRobinGroupChat, SelectorGroupChat, Swarm
 from teamrun.testing import ScriptedModel
 from teamrun.tools import (
     AgentTool,
@@ -295,6 +295,42 @@ EXAMPLES = [
                 "emit_team_events": False,
                 "model_client_streaming": True,
                 "model_context": UNBOUNDED,
+            },
+        ),
+    ),
+    Example(
+        lambda: Swarm([AssistantAgent("a", model(), handoffs=["b"]), agent("b")], max_turns=2),
+        component(
+            "autogen_agentchat.teams.Swarm",
+            "team",
+            {
+                "name": "Swarm",
+                "description": "A team of agents.",
+                "participants": [
+                    agent_component(
+                        "a",
+                        description=(
+                            "An agent that provides assistance with ability to use tools."
+                        ),
+                        system_message=(
+                            "You are a helpful AI assistant. Solve tasks using your tools. "
+                            "Reply with TERMINATE when the task has been completed."
+                        ),
+                        handoffs=[
+                            {
+                                "target": "b",
+                                "description": "Handoff to b.",
+                                "name": "transfer_to_b",
+                                "message": (
+                                    "Transferred to b, adopting the role of b immediately."
+                                ),
+                            }
+                        ],
+                    ),
+                    agent_component("b"),
+                ],
+                "max_turns": 2,
+                "emit_team_events": False,
             },
         ),
     ),

@@ -23,7 +23,7 @@ from teamrun.conditions import FunctionalTermination
 from teamrun.core import Component, ComponentLoader, ComponentModel, ComponentWarning, Response
 from teamrun.core.component.table import COMPONENTS, load
 from teamrun.errors import UsageError
-from teamrun.messages import TextMessage
+from teamrun.messages import StructuredMessage, TextMessage
 from teamrun.models import (
     AzureOpenAIChatCompletionClient,
     AzureTokenProvider,
@@ -171,7 +171,7 @@ INEXPRESSIBLE: list[tuple[str, Any, str]] = [
     ("a formatter", lambda: AssistantAgent(
         "a", model(), tool_call_summary_formatter=lambda _, __: ""), "summary_formatter'"),
     ("types of messages", lambda: RoundRobinGroupChat(
-        [agent()], custom_message_types=[TextMessage]), "'custom_message_types'"),
+        [agent()], custom_message_types=[StructuredMessage[Answer]]), "'custom_message_types'"),
     ("a functional condition", lambda: RoundRobinGroupChat(
         [agent()], termination_condition=FunctionalTermination(bool)), "FunctionalTermination"),
     ("a script by agent", lambda: ScriptedModel({"a": []}), "for_agent"),
@@ -196,6 +196,13 @@ INEXPRESSIBLE: list[tuple[str, Any, str]] = [
 def test_what_cannot_be_expressed_is_an_error_that_names_it(make: Any, says: str) -> None:
     with pytest.raises(UsageError, match=re.escape(says)):
         make().dump_component()
+
+
+def test_types_of_messages_that_a_participant_announces_need_not_be_written() -> None:
+    clerk = AssistantAgent("clerk", model(), output_content_type=Answer)
+    team = RoundRobinGroupChat([clerk], custom_message_types=[StructuredMessage[Answer]])
+
+    assert "custom_message_types" not in team.dump_component().config
 
 
 def test_a_view_of_a_script_is_written_as_the_answers_of_its_agent() -> None:

@@ -92,7 +92,7 @@ TEAMS: Final = Table(
         names=("Swarm",),
         aliases=_TEAM_ALIASES,
         build=f"{_BUILDING}.swarm:build_swarm",
-        autogen="autogen_agentchat.teams.Swarm",
+        autogen=COMPONENTS["Swarm"].provider,
     ),
     TeamKind(
         "graph_flow",

@@ -79,7 +79,7 @@ _TEAM: Final = {
     "max_turns": Field("max_turns"),
     "emit_team_events": _PLAIN,
 }
-_NO_TYPES: Final = {"_custom_message_types": "custom_message_types"}
+_NO_TYPES: Final = {"unannounced_message_types": "custom_message_types"}
 _INITIAL: Final = {"initial_messages": Field(shape="teamrun.messages.llm:LLMMessage")}
 _SIZED: Final = {"max_total_token", "max_prompt_token", "max_completion_token"}
 _TOOLS: Final = {
@@ -173,6 +173,13 @@ _ROWS: Final = (
         "teamrun.teams.round_robin:RoundRobinGroupChat",
         "team",
         "autogen_agentchat.teams.RoundRobinGroupChat",
+        _TEAM,
+        inexpressible=_NO_TYPES,
+    ),
+    Row(
+        "teamrun.teams.swarm:Swarm",
+        "team",
+        "autogen_agentchat.teams.Swarm",
         _TEAM,
         inexpressible=_NO_TYPES,
     ),
