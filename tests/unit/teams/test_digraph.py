@@ -8,6 +8,7 @@ import pytest
 from pydantic_core import PydanticSerializationError
 from tests.support.talkers import Talker
 
+from teamrun.messages import BaseChatMessage
 from teamrun.teams import DiGraph, DiGraphBuilder, DiGraphEdge, DiGraphNode
 
 
@@ -73,16 +74,18 @@ def test_names_that_are_no_nodes_are_refused(graph: DiGraph, says: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("step", "says"),
+    ("step", "given", "says"),
     [
-        (lambda made: made.add_edge("z", "a"), "Source node 'z' must be added before adding"),
-        (lambda made: made.add_edge("a", "z"), "Target node 'z' must be added before adding"),
-        (lambda made: made.set_entry_point("z"), "Start node 'z' must be added before setting"),
+        (DiGraphBuilder.add_edge, ("z", "a"), "Source node 'z' must be added before adding"),
+        (DiGraphBuilder.add_edge, ("a", "z"), "Target node 'z' must be added before adding"),
+        (DiGraphBuilder.set_entry_point, ("z",), "Start node 'z' must be added before setting"),
     ],
 )
-def test_the_builder_refuses_nodes_that_were_not_added(step: Any, says: str) -> None:
+def test_the_builder_refuses_nodes_that_were_not_added(
+    step: Any, given: tuple[str, ...], says: str
+) -> None:
     with pytest.raises(ValueError, match=says):
-        step(builder("a"))
+        step(builder("a"), *given)
 
 
 def test_a_graph_is_autogens_json_and_is_read_from_it() -> None:
@@ -108,7 +111,10 @@ def test_a_graph_is_autogens_json_and_is_read_from_it() -> None:
 
 
 def test_a_function_is_not_left_out_of_the_json() -> None:
-    graph = builder("ab", ("a", "b", {"condition": lambda message: True})).build()
+    def always(message: BaseChatMessage) -> bool:
+        return True
+
+    graph = builder("ab", ("a", "b", {"condition": always})).build()
     with pytest.raises(PydanticSerializationError, match="edge to 'b' is a function"):
         graph.model_dump_json()
 
