@@ -25,7 +25,14 @@ from autogen_agentchat.conditions import (
     TimeoutTermination,
     TokenUsageTermination,
 )
-from autogen_agentchat.teams import BaseGroupChat, RoundRobinGroupChat, SelectorGroupChat, Swarm
+from autogen_agentchat.teams import (
+    BaseGroupChat,
+    DiGraphBuilder,
+    GraphFlow,
+    RoundRobinGroupChat,
+    SelectorGroupChat,
+    Swarm,
+)
 from autogen_agentchat.tools import AgentTool, TeamTool
 from autogen_core import ComponentLoader, FunctionCall
 from autogen_core.code_executor import ImportFromModule
@@ -143,6 +150,13 @@ def swarm() -> BaseGroupChat:
     )
 
 
+def flow() -> BaseGroupChat:
+    a, b, c = agent("a", "no"), agent("b", "never"), agent("c", "done")
+    graph = DiGraphBuilder().add_node(a).add_node(b).add_node(c)
+    graph.add_edge(a, b, "yes").add_edge(a, c, "no")
+    return GraphFlow([a, b, c], graph.build())
+
+
 def nested_team() -> BaseGroupChat:
     inner = RoundRobinGroupChat(
         [agent("x", "one"), agent("y", "two")],
@@ -160,6 +174,7 @@ TEAMS = {
     "selector": selected_team,
     "nested": nested_team,
     "swarm": swarm,
+    "graph": flow,
 }
 
 PARTS = {

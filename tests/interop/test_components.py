@@ -83,7 +83,7 @@ TEAMS: dict[str, Callable[[], BaseGroupChat]] = {
     "our swarm": swarm,
 }
 SHARED = [each for each in EXAMPLES if each.written["provider"] != _OURS_ALONE]
-THEIR_TEAMS = ("tools", "summary", "reflection", "handoff", "selector", "nested", "swarm")
+THEIR_TEAMS = ("tools", "summary", "reflection", "handoff", "selector", "nested", "swarm", "graph")
 
 
 def as_json(made: Any) -> Json:

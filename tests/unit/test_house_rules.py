@@ -276,6 +276,7 @@ def test_there_is_one_lock_per_purpose_and_none_of_uv() -> None:
         "requirements-deploy.lock",
         "requirements-embedded.lock",
         "requirements-generators.lock",
+        "requirements-interop.lock",
         "requirements-test.lock",
         "requirements.lock",
     ]

@@ -34,7 +34,13 @@ from teamrun.models import (
     BedrockChatCompletionClient,
     OpenAIChatCompletionClient,
 )
-from teamrun.teams import RoundRobinGroupChat, SelectorGroupChat, Swarm
+from teamrun.teams import (
+    DiGraphBuilder,
+    GraphFlow,
+    RoundRobinGroupChat,
+    SelectorGroupChat,
+    Swarm,
+)
 from teamrun.testing import ScriptedModel
 from teamrun.tools import (
     AgentTool,
@@ -143,6 +149,12 @@ def agent_component(name: str = "writer", **config: Any) -> Json:
         **config,
     }
     return component("autogen_agentchat.agents.AssistantAgent", "agent", config, version=2)
+
+
+def flow(condition: Any) -> GraphFlow:
+    a, b = agent("a"), agent("b")
+    graph = DiGraphBuilder().add_node(a).add_node(b).add_edge(a, b, condition)
+    return GraphFlow([a, b], graph.build())
 
 
 class Example(NamedTuple):
@@ -295,6 +307,36 @@ EXAMPLES = [
                 "emit_team_events": False,
                 "model_client_streaming": True,
                 "model_context": UNBOUNDED,
+            },
+        ),
+    ),
+    Example(
+        lambda: flow("yes"),
+        component(
+            "autogen_agentchat.teams.GraphFlow",
+            "team",
+            {
+                "name": "GraphFlow",
+                "description": "A team of agents.",
+                "participants": [agent_component("a"), agent_component("b")],
+                "emit_team_events": False,
+                "graph": {
+                    "nodes": {
+                        "a": {
+                            "name": "a",
+                            "edges": [
+                                {
+                                    "target": "b",
+                                    "condition": "yes",
+                                    "activation_group": "b",
+                                    "activation_condition": "all",
+                                }
+                            ],
+                            "activation": "all",
+                        },
+                        "b": {"name": "b", "edges": [], "activation": "all"},
+                    }
+                },
             },
         ),
     ),

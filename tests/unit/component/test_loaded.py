@@ -304,7 +304,7 @@ FAULTS: list[tuple[str, Any, str, str]] = [
     ("no object", "text", "", "must be an object"),
     ("no configuration", {"provider": "x"}, "/config", "'config' is needed"),
     ("an unknown field", team(agent_component(tols=[])), f"{AGENT}/config/tols", "'tools'"),
-    ("a field that cannot be expressed", team(agent_component(), graph={}), "/config/graph",
+    ("a field that cannot be expressed", team(agent_component(), stalls=3), "/config/stalls",
      "cannot be expressed here"),
     ("a missing field", team(component("autogen_agentchat.agents.AssistantAgent", "agent",
      {"name": "a"}) | {"version": 2}), f"{AGENT}/config/model_client", "is needed"),
@@ -319,6 +319,8 @@ FAULTS: list[tuple[str, Any, str, str]] = [
      f"{AGENT}/config/model_client/provider", "no component 'x.Y'"),
     ("a handoff", team(agent_component(handoffs=[{"name": "x"}])), f"{AGENT}/config/handoffs",
      "'handoffs'"),
+    ("a graph", component("autogen_agentchat.teams.GraphFlow", "team",
+     {"participants": [], "graph": {"nodes": 3}}), "/config/graph", "'graph'"),
     ("handoffs", team(agent_component(handoffs="editor")), f"{AGENT}/config/handoffs",
      "must be a list"),
 ]  # fmt: skip

@@ -13,6 +13,7 @@ from tests.unit.component.examples import (
     Answer,
     Example,
     agent,
+    flow,
     look_up,
     memory,
     model,
@@ -163,6 +164,10 @@ def test_a_function_that_asks_a_person_is_left_out_with_a_warning() -> None:
     assert written.config == {"name": "boss", "description": "A human user"}
 
 
+def approves(message: TextMessage) -> bool:
+    return True
+
+
 INEXPRESSIBLE: list[tuple[str, Any, str]] = [
     ("a selector function", lambda: SelectorGroupChat(
         [agent("a"), agent("b")], model(), selector_func=lambda _: "a"), "'selector_func'"),
@@ -174,6 +179,7 @@ INEXPRESSIBLE: list[tuple[str, Any, str]] = [
         [agent()], custom_message_types=[StructuredMessage[Answer]]), "'custom_message_types'"),
     ("a functional condition", lambda: RoundRobinGroupChat(
         [agent()], termination_condition=FunctionalTermination(bool)), "FunctionalTermination"),
+    ("a function of an edge", lambda: flow(approves), "the edge to 'b' is a function"),
     ("a script by agent", lambda: ScriptedModel({"a": []}), "for_agent"),
     ("a latency", lambda: ScriptedModel([], latency=1), "latency"),
     ("a failure", lambda: ScriptedModel([{"error": {"message": "no"}}]), "failure"),

@@ -100,7 +100,7 @@ TEAMS: Final = Table(
         names=("GraphFlow",),
         aliases=_TEAM_ALIASES,
         build=f"{_BUILDING}.graph_flow:build_graph_flow",
-        autogen="autogen_agentchat.teams.GraphFlow",
+        autogen=COMPONENTS["GraphFlow"].provider,
     ),
     planned=(
         "magentic_one",

@@ -220,12 +220,16 @@ def _argument(value: Any, field: Field, name: str) -> Any:
     if field.holds == "parts":
         several = cast("list[Any]", value if isinstance(value, list | tuple) else [value])
         return [part(item, "config", name, index) for index, item in enumerate(several)]
-    return _shaped(value, load(field.shape), name) if field.shape else value
+    if not field.shape:
+        return value
+    return _shaped(value, load(field.shape), name, whole=field.holds == "object")
 
 
-def _shaped(value: Any, shape: Any, name: str) -> Any:
+def _shaped(value: Any, shape: Any, name: str, *, whole: bool) -> Any:
     adapter: TypeAdapter[Any] = TypeAdapter(shape)
     try:
+        if whole:
+            return adapter.validate_python(value)
         if isinstance(value, Mapping):
             items = cast("Mapping[str, Any]", value).items()
             return {key: adapter.validate_python(each) for key, each in items}

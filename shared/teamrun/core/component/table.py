@@ -28,8 +28,8 @@ class Field(NamedTuple):
 
     attribute: str = ""
     """The attribute with its value, if it is not `_` and the name."""
-    holds: Literal["data", "part", "parts"] = "data"
-    """JSON data, a component, or a list of components."""
+    holds: Literal["data", "part", "parts", "object"] = "data"
+    """JSON data, a component, a list of components, or an object of the type `shape`."""
     shape: str = ""
     """Of data: the pydantic type of the value, or of each item of a list or mapping."""
     is_null_written: bool = False
@@ -181,6 +181,13 @@ _ROWS: Final = (
         "team",
         "autogen_agentchat.teams.Swarm",
         _TEAM,
+        inexpressible=_NO_TYPES,
+    ),
+    Row(
+        "teamrun.teams.graph_flow:GraphFlow",
+        "team",
+        "autogen_agentchat.teams.GraphFlow",
+        {**_TEAM, "graph": Field(holds="object", shape="teamrun.teams.digraph:DiGraph")},
         inexpressible=_NO_TYPES,
     ),
     Row(

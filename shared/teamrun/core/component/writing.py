@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter, create_model
+from pydantic_core import PydanticSerializationError
 
 from teamrun.core.component.base import ComponentBase
 from teamrun.core.component.model import KEEP_SECRETS, ComponentModel
@@ -142,6 +143,8 @@ def _formed(value: Any, field: Field, what: str) -> Any:
         return _part(value, what)
     if field.holds == "parts":
         return [_part(item, what) for item in value]
+    if field.holds == "object":
+        return _dumped(value, load(field.shape), what)
     if field.shape:
         return _shaped(value, load(field.shape))
     return sorted(cast("Set[str]", value)) if isinstance(value, Set) else value
@@ -162,6 +165,13 @@ def _shaped(value: Any, shape: Any) -> Any:
             key: adapter.dump_python(each, mode="json", exclude_none=True) for key, each in items
         }
     return [adapter.dump_python(item, mode="json", exclude_none=True) for item in value]
+
+
+def _dumped(value: Any, shape: Any, what: str) -> Any:
+    try:
+        return TypeAdapter[Any](shape).dump_python(value, mode="json", exclude_none=True)
+    except PydanticSerializationError as error:
+        raise UsageError(f"A component cannot express {what}: {error}") from error
 
 
 def _called(component: "Anything") -> str:
