@@ -125,7 +125,9 @@ def test_what_the_runtime_has_and_what_nothing_reads_is_left_out(packages: Packa
         names = packages.names(function)
         tops = {name.partition("/")[0] for name in names}
 
-        assert {"teamrun", "teamrun_infra", "teamrun.yaml", "tools.py"} <= tops
+        assert {"teamrun", "teamrun_infra", "teamrun.yaml"} <= tops
+        assert ("tools.py" in tops) is FUNCTIONS[function].runs_tools
+        assert not tops & {"README.md", "notebook.ipynb"}
         assert not tops & {
             "boto3",
             "botocore",
