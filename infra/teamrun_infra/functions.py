@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 _SETTLE_BEFORE: Final = timedelta(seconds=5)
 """What is in progress this long before the platform ends the function is left to the next timer."""
-_HANDOVER_PART: Final = 3
+_HANDOVER_PART: Final = 2
 """Handing over takes at most this part of an invocation, so that there is time for calls."""
 _AT_ONCE: Final = 10
 """Dead letters that are settled at the same time."""

@@ -110,7 +110,7 @@ class CommonSettings(BaseSettings):
 
     handover_seconds: float = Field(default=30.0, ge=1, le=3600)
     """Time before a cloud ends a function in which it hands its runs over: no more calls start, and
-    in the last third those in flight are cancelled. At most a third of the time limit of the
+    in the last third those in flight are cancelled. At most half of the time limit of the
     function. With calls of minutes, make it longer than the usual one, so that few are cancelled
     and paid again."""
 

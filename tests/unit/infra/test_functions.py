@@ -34,7 +34,7 @@ FILE = """\
 models:
   main: {type: scripted, latency_ms: 5, script: {poet: ["Rain.", "More rain."]}}
   slow: {type: scripted, latency_ms: 60000, script: {slow: ["Snow."]}}
-  slower: {type: scripted, latency_ms: 2200, script: {snail: ["Rain.", "More rain."]}}
+  slower: {type: scripted, latency_ms: 1700, script: {snail: ["Rain.", "More rain."]}}
 agents:
   {poet: {model: main}, snail: {model: slower}, boss: {type: user_proxy_agent}, slow: {model: slow}}
 teams:
