@@ -141,7 +141,14 @@ class Engine:
         if deadline is None:
             return await self._execute_here(ref, None)
         limit = Deadline(deadline, min(handover or self._handover, self._handover))
-        leaving = asyncio.timeout(limit.leaves_in(self._clock.now()))
+        leaving, real = asyncio.timeout(None), asyncio.get_running_loop()
+
+        def leave() -> None:
+            # A process that was frozen beyond its end learns from the log whether the run is its.
+            late = self._clock.now() >= limit.at
+            leaving.reschedule(real.time() + late * limit.handover.total_seconds())
+
+        timer = real.call_later(limit.leaves_in(self._clock.now()), leave)
         try:
             async with leaving:
                 return await self._execute_here(ref, limit)
@@ -154,6 +161,8 @@ class Engine:
                 extra={"action": "engine.run_left", **ref.log_fields()},
             )
             return Finish.REFUSED
+        finally:
+            timer.cancel()
 
     async def _execute_here(self, ref: RunRef, limit: Deadline | None) -> Finish:
         if self._stopping:
