@@ -31,7 +31,7 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, list[dict[s
 
     Returns:
         The messages to be delivered again, as a partial batch response: the new message of one of
-        their runs could not be sent.
+        their runs could not be sent, or the log of one is damaged.
 
     Raises:
         TeamrunError: The function is misconfigured, or the store does not respond. SQS delivers

@@ -339,6 +339,24 @@ def test_a_run_that_another_executes_gets_one_new_message_that_is_delayed(
         assert client.runs.get(held).status == "completed"
 
 
+def test_the_message_of_a_damaged_run_fails_and_other_runs_end(
+    proxied: tuple[AwsDeployment, Any],
+) -> None:
+    deployment, faults = proxied
+    worker = deployment.functions["worker"]
+    with _client(deployment) as client:
+        damaged, fine = [client.runs.submit("talk", "Go").id for _ in range(2)]
+        pages = deployment.s3.list_objects_v2(Bucket=deployment.bucket)["Contents"]
+        (key,) = [each["Key"] for each in pages if f"/{damaged}/log/" in each["Key"]]
+        deployment.s3.put_object(Bucket=deployment.bucket, Key=key, Body=b"damaged")
+        event = deployment.event(RunRef("default", damaged), RunRef("default", fine))
+        faults.bodies.clear()
+        assert failed_items(worker.invoke(event), {"m"}) == {"m"}
+        assert not faults.bodies["SendMessageBatch"], "a new message would not be counted"
+        assert client.runs.get(fine).status == "completed"
+        assert deployment.functions["dead_letters"].invoke(event) == {"batchItemFailures": []}
+
+
 def test_throttled_queues_and_a_throttled_store_lose_nothing(
     folder: Path, moto_server: Moto
 ) -> None:
