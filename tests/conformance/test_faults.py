@@ -71,6 +71,8 @@ def test_a_message_that_comes_again_changes_nothing(
 def test_what_was_lost_is_taken_over(
     client: Client, host: Host, site: Site, figures: Figures, request: pytest.FixtureRequest
 ) -> None:
+    if isinstance(host, Limited):
+        pytest.skip("the folders of the clouds have tests of lost functions")
     tasks = [f"hold {request.node.name} {n}" for n in range(20)]
     run_ids = [client.submit("think", input=task) for task in tasks]
     for task in tasks:
@@ -87,8 +89,7 @@ def test_what_was_lost_is_taken_over(
 
     assert {client.until(run_id)["status"] for run_id in run_ids} == {"completed"}
     twice = sum(site.model.requests[task] - 1 for task in tasks)
-    # Where the platform has a limit, a call that is held up to here may be cancelled as well.
-    assert twice >= len(tasks) if isinstance(host, Limited) else twice == len(tasks)
+    assert twice == len(tasks)
     figures.add(
         f"conformance, {request.node.callspec.id}: {len(tasks)} runs whose process was killed in "
         f"a model call: lost 0, calls paid twice {twice}; restart {started - begun:.1f} s, "
