@@ -37,7 +37,7 @@ EPILOG = """examples:
   python3 scripts/dev.py test tests/unit/cli -k lock
 """
 
-IN_THREE = ("-n", "3", "--dist=loadgroup")
+IN_TWO = ("-n", "2", "--dist=loadgroup")
 """For tests that start processes of their own and mostly wait for them; `tests/conftest.py` says
 which of them share processes."""
 
@@ -117,7 +117,7 @@ def _test(options: argparse.Namespace, rest: list[str]) -> int:
         return _call(*pytest, "-m", "not benchmark", *rest)
     statuses = [
         _call(*pytest, *PARALLEL, "-m", in_process),
-        _call(*pytest, *IN_THREE, "-m", f"({others}) and not benchmark"),
+        _call(*pytest, *IN_TWO, "-m", f"({others}) and not benchmark"),
     ]
     return max(map(abs, statuses))  # negative: ended by a signal
 

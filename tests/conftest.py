@@ -32,6 +32,8 @@ OURS = (
     "SCRIPTED_",
 )
 
+_CLOUDS = ("aws lambda", "azure functions")
+
 use_profiles()
 
 # Pytest and the processes that tests start would compile every module again. Git ignores caches.
@@ -117,12 +119,14 @@ def figures(pytestconfig: pytest.Config) -> Figures:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # With `--dist=loadgroup`, one process of pytest-xdist runs the tests that share what a module
-    # starts, a host of the conformance suite, or what modules of the same group make.
+    # starts, a host of the conformance suite, or what modules of the same group make. Functions
+    # start so many processes that the two clouds are tested one after the other.
     for item in items:
         if item.get_closest_marker("xdist_group") is not None:
             continue
         params: dict[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
         group = params.get("deployed") or item.nodeid.partition("::")[0]
+        group = "clouds" if group in _CLOUDS else group
         item.add_marker(pytest.mark.xdist_group(group))
 
 

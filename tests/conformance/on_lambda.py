@@ -17,8 +17,8 @@ from teamrun.core.refs import RunRef
 
 __all__ = ["on_lambda"]
 
-_LIMIT_S = 7.0
-"""The time limit of the functions that execute runs; calls in progress are cancelled after 6 s."""
+_LIMIT_S = 10.0
+"""The time limit of the functions that execute runs."""
 _SECRET = ("TEAMRUN_API_KEYS", "SUITE_MODEL_KEY")
 
 
@@ -74,8 +74,7 @@ def on_lambda(site: Site) -> Generator[_Lambda]:
         environ = {
             **site.environ,
             "PYTHONPATH": os.pathsep.join([str(site.folder), *sys.path]),
-            # A request that waits takes one of the few instances of the API.
-            "TEAMRUN_WAIT_LIMIT_SECONDS": "0.3",
+            "TEAMRUN_WAIT_LIMIT_SECONDS": "1",
         }
         secret = {name: environ.pop(name) for name in _SECRET}
         made = client.create_secret(Name="suite", SecretString=json.dumps(secret))
@@ -86,7 +85,7 @@ def on_lambda(site: Site) -> Generator[_Lambda]:
             environ=environ,
             timeout_s=_LIMIT_S,
             workers=8,
-            apis=4,
+            apis=6,
             batch_size=5,
         ) as deployment:
             deployment.functions["api"].warm(request_event("GET", "/healthz", [], b""))
