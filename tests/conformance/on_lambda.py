@@ -17,7 +17,7 @@ from teamrun.core.refs import RunRef
 
 __all__ = ["on_lambda"]
 
-_LIMIT_S = 10.0
+_LIMIT_S = 12.0
 """The time limit of the functions that execute runs."""
 _SECRET = ("TEAMRUN_API_KEYS", "SUITE_MODEL_KEY")
 
@@ -75,6 +75,7 @@ def on_lambda(site: Site) -> Generator[_Lambda]:
             **site.environ,
             "PYTHONPATH": os.pathsep.join([str(site.folder), *sys.path]),
             "TEAMRUN_WAIT_LIMIT_SECONDS": "1",
+            "TEAMRUN_HANDOVER_SECONDS": "6",
         }
         secret = {name: environ.pop(name) for name in _SECRET}
         made = client.create_secret(Name="suite", SecretString=json.dumps(secret))
