@@ -126,7 +126,7 @@ resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
     tenantId: subscription().tenantId
     sku: { family: 'A', name: 'standard' }
     enableRbacAuthorization: true
-    // Nobody can purge a deleted vault, so the name is free after 90 days only: see `recoverVault`.
+    // A deleted vault cannot be purged, so its name is free after 90 days only: see `recoverVault`.
     createMode: recoverVault ? 'recover' : 'default'
     enableSoftDelete: true
     enablePurgeProtection: true

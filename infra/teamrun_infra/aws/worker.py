@@ -50,7 +50,7 @@ async def _execute(event: Mapping[str, Any], deadline: datetime) -> list[Message
     refs = dict.fromkeys(ref for message in messages for ref in message.refs)
     outcomes = await instance.host.execute([*refs], deadline=deadline)
     pauses = {outcome.ref: outcome.pause for outcome in outcomes if outcome.pause is not None}
-    # Its message is counted by its queue, which gives it up; a new one would go round for ever.
+    # SQS counts the receipts of this message and moves it to the dead letters; a new one has none.
     unreadable = {outcome.ref for outcome in outcomes if outcome.is_unreadable}
     failed: list[Message] = []
     for message in messages:

@@ -19,7 +19,7 @@ __all__ = ["Swarm"]
 class Swarm(BaseGroupChat):
     """A team in which the target of the latest `HandoffMessage` speaks next.
 
-    The first participant begins. A speaker that hands off to nobody speaks again. An agent may hand
+    The first participant begins. A speaker that makes no handoff speaks again. An agent may hand
     off to a person, who is not a participant, if a `HandoffTermination` for that target ends the
     run; the next run then needs a task that is a `HandoffMessage` to a participant. See
     `BaseGroupChat` for the rest.

@@ -66,7 +66,7 @@ async def test_their_calls_are_under_way_at_once_and_a_turn_is_shared() -> None:
 
     async def meet() -> str:
         """Meet the other."""
-        await barrier.wait()  # alone, nobody would pass
+        await barrier.wait()  # one call alone would wait forever
         return "met"
 
     both = calls("meet")
@@ -114,7 +114,7 @@ async def test_one_that_fails_ends_the_run_and_cancels_the_others() -> None:
     started, was_cancelled = asyncio.Event(), asyncio.Event()
 
     async def meet() -> str:
-        """Wait for nobody."""
+        """Wait until cancelled."""
         started.set()
         try:
             await asyncio.Event().wait()

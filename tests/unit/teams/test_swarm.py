@@ -66,7 +66,7 @@ async def test_a_handoff_to_a_person_ends_the_run_and_the_answer_continues_it() 
     assert texts(result.messages)[:2] == ["user: hi", "a: a 2"]
 
 
-async def test_a_handoff_to_nobody_that_ends_nothing_is_an_error_with_the_remedy() -> None:
+async def test_a_handoff_to_an_unknown_target_is_an_error_with_the_remedy() -> None:
     team = desk(">user", max_turns=9)
 
     remedy = "add HandoffTermination('user') to the termination condition"

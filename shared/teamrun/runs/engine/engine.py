@@ -144,7 +144,7 @@ class Engine:
         leaving, real = asyncio.timeout(None), asyncio.get_running_loop()
 
         def leave() -> None:
-            # A process that was frozen beyond its end learns from the log whether the run is its.
+            # A process that was frozen beyond its end still reads in the log who owns the run.
             late = self._clock.now() >= limit.at
             leaving.reschedule(real.time() + late * limit.handover.total_seconds())
 

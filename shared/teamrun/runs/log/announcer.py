@@ -90,7 +90,7 @@ class Notices:
         live: The live state.
         gather: The minimum time between two batches; streamed text does not wait for it.
         views: Whether states are shared. If the live state is that of a process which only executes
-            runs, no one reads them.
+            runs, nothing reads them.
     """
 
     def __init__(self, live: Live, *, gather: timedelta = _GATHER, views: bool = True) -> None:
