@@ -15,6 +15,7 @@ from typing import Any, cast
 import pytest
 from tests.support.examples import use_profiles
 from tests.support.figures import Figures, figures_of
+from typing_extensions import override
 
 from teamrun.logs import JsonFormatter, TextFormatter
 
@@ -33,6 +34,10 @@ OURS = (
 )
 
 _CLOUDS = ("aws lambda", "azure functions")
+_PACKAGES = (
+    "tests/integration/deploy/test_function_packages.py",
+    "tests/integration/deploy/test_serverless.py",
+)
 
 use_profiles()
 
@@ -116,18 +121,30 @@ def figures(pytestconfig: pytest.Config) -> Figures:
     return figures_of(pytestconfig)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # With `--dist=loadgroup`, one process of pytest-xdist runs the tests that share what a module
-    # starts, a host of the conformance suite, or what modules of the same group make. Functions
-    # start so many processes that the two clouds are tested one after the other.
-    for item in items:
-        if item.get_closest_marker("xdist_group") is not None:
-            continue
-        params: dict[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
-        group = params.get("deployed") or item.nodeid.partition("::")[0]
-        group = "clouds" if group in _CLOUDS else group
-        item.add_marker(pytest.mark.xdist_group(group))
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `--dist=loadscope`, one process runs the tests that share what `_sharing` names."""
+    if config.getoption("dist") != "loadscope":
+        return None
+    from xdist.scheduler import LoadScopeScheduling  # pyright: ignore[reportMissingTypeStubs]
+
+    class Scheduling(LoadScopeScheduling):
+        @override
+        def _split_scope(self, nodeid: str) -> str:
+            return _sharing(nodeid)
+
+    return Scheduling(config, log)
+
+
+def _sharing(nodeid: str) -> str:
+    """What a test shares with others: a host of the conformance suite, packages, or its module.
+
+    Functions start so many processes that the two clouds are tested one after the other.
+    """
+    module, _, test = nodeid.partition("::")
+    if module.startswith("tests/conformance/") and "[" in test:
+        host = test.partition("[")[2].rstrip("]").partition("-")[0]
+        return "clouds" if host in _CLOUDS else host
+    return "packages" if module in _PACKAGES else module
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

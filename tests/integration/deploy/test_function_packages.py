@@ -20,7 +20,6 @@ from tests.support.services import Moto, moto
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.timeout(600),
-    pytest.mark.xdist_group("packages"),
 ]
 
 KEY = "key_of_the_test"

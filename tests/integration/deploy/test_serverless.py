@@ -25,7 +25,6 @@ pytestmark = [
     pytest.mark.integration,
     pytest.mark.node,
     pytest.mark.timeout(600),
-    pytest.mark.xdist_group("packages"),
 ]
 
 OSLS = ROOT / "tests" / "node" / "node_modules" / "osls" / "bin" / "serverless.js"
