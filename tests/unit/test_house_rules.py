@@ -44,6 +44,7 @@ LINES = (
     {"rounds"},
     {"upkeep"},
     {"runtime"},
+    {"compat"},
     {"testing"},
     {"client"},
     {"cli"},

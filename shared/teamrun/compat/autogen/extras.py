@@ -1,0 +1,79 @@
+"""Small names of AutoGen that exist for its scripts alone."""
+
+import json
+import re
+import warnings
+from collections.abc import Mapping
+from typing import Any, Final, TypeAlias, TypeGuard
+
+from teamrun.core.component.base import ComponentBase
+from teamrun.json_types import JsonObject
+
+__all__ = [
+    "AGENTCHAT",
+    "AGENTCHAT_EVENTS",
+    "CORE",
+    "CORE_EVENTS",
+    "CORE_TRACE",
+    "ComponentType",
+    "extract_json_from_str",
+    "is_component_class",
+    "is_component_instance",
+    "validate_model_info",
+]
+
+CORE: Final = "autogen_core"
+CORE_EVENTS: Final = "autogen_core.events"
+CORE_TRACE: Final = "autogen_core.trace"
+AGENTCHAT: Final = "autogen_agentchat"
+AGENTCHAT_EVENTS: Final = "autogen_agentchat.events"
+"""The names of AutoGen's loggers."""
+
+ComponentType: TypeAlias = str
+"""The kind of a component, such as `agent`; the kinds are not a closed set."""
+
+_FENCED = re.compile(r"```[ \t]*([\w+-]*)[ \t]*\n(.*?)```", re.DOTALL)
+
+
+def is_component_instance(cls: Any) -> TypeGuard[ComponentBase[Any]]:
+    """Whether an object can be written as a component."""
+    return isinstance(cls, ComponentBase)
+
+
+def is_component_class(cls: Any) -> TypeGuard[type[ComponentBase[Any]]]:
+    """Whether the objects of a class can be written as components."""
+    return isinstance(cls, type) and issubclass(cls, ComponentBase)
+
+
+def extract_json_from_str(content: str) -> list[JsonObject]:
+    """The JSON of all fenced blocks of a text; of a text without blocks, that of the text.
+
+    Raises:
+        ValueError: A block is in another language, or is no JSON.
+    """
+    blocks = _FENCED.findall(content)
+    for language, _ in blocks:
+        if language.lower() not in {"", "json"}:
+            raise ValueError(f"Expected JSON object, but found language: {language}")
+    return [json.loads(text) for _, text in blocks] or [json.loads(content)]
+
+
+def validate_model_info(model_info: Mapping[str, Any]) -> None:
+    """Check that the capabilities of a model are complete.
+
+    Raises:
+        ValueError: One of the four fields that always existed is missing.
+    """
+    for field in ("vision", "function_calling", "json_output", "family"):
+        if field not in model_info:
+            raise ValueError(
+                f"Missing required field '{field}' in ModelInfo. Starting in v0.4.7, the required "
+                "fields will be enforced."
+            )
+    if "structured_output" not in model_info:
+        warnings.warn(
+            "Missing required field 'structured_output' in ModelInfo. This field will be required "
+            "in a future version of AutoGen.",
+            UserWarning,
+            stacklevel=2,
+        )
