@@ -11,6 +11,7 @@ from teamrun.forwarding import forwarding
 
 if TYPE_CHECKING:
     from teamrun.agents import AssistantAgent, BaseChatAgent, Handoff, UserProxyAgent
+    from teamrun.components.config_loader import ConfigLoader
     from teamrun.conditions import MaxMessageTermination, TextMentionTermination
     from teamrun.console import Console
     from teamrun.core import CancellationToken, Response, TaskResult
@@ -31,6 +32,7 @@ __all__ = [
     "AssistantAgent",
     "BaseChatAgent",
     "CancellationToken",
+    "ConfigLoader",
     "Console",
     "DiGraphBuilder",
     "FunctionTool",
@@ -55,6 +57,7 @@ __getattr__, __dir__ = forwarding(
     __name__,
     {
         ".agents": ("AssistantAgent", "BaseChatAgent", "Handoff", "UserProxyAgent"),
+        ".components.config_loader": ("ConfigLoader",),
         ".conditions": ("MaxMessageTermination", "TextMentionTermination"),
         ".console": ("Console",),
         ".core": ("CancellationToken", "Response", "TaskResult"),

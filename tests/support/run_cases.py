@@ -65,6 +65,16 @@ CASES = [
         contains="Counted",
     ),
     case("a file", [calls("keep", text="Snow")], tools=["keep"], contains="Snow"),
+    case("a temperature", ["Warm"], agent={"temperature": 0.5}, contains="Warm"),
+    case(
+        "a cache",
+        [calls("pay", euros=6), calls("pay", euros=7), calls("pay", euros=6)],
+        tools=["pay"],
+        agent={"max_tool_iterations": 3},
+        conduct={"cache_results": True},
+        paid="6;7;",
+        contains="paid 6",
+    ),
     case(
         "a session",
         [calls("session"), calls("session")],

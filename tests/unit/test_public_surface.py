@@ -15,6 +15,7 @@ SURFACE = {
     "AssistantAgent": "teamrun.agents",
     "BaseChatAgent": "teamrun.agents",
     "CancellationToken": "teamrun.core",
+    "ConfigLoader": "teamrun.components.config_loader",
     "Console": "teamrun.console",
     "FunctionTool": "teamrun.tools",
     "Handoff": "teamrun.agents",

@@ -6,13 +6,13 @@ it: `Profiles`, `ToolTable` and the readers. `config.load_registry` makes one of
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from teamrun.components.autogen.reader import DefinitionReader
 from teamrun.components.building.custom_agents import CustomAgentTable, MakeAgent
 from teamrun.components.building.models import Profiles
 from teamrun.components.building.tools import ToolTable
-from teamrun.components.definitions.base import TeamDefinition
+from teamrun.components.definitions.base import BaseParticipantDefinition, TeamDefinition
 from teamrun.components.definitions.digest import digest, version_of
 from teamrun.components.definitions.environment import expand, variables
 from teamrun.components.definitions.names import agents_of, classes_of, models_of, tools_of
@@ -44,6 +44,8 @@ if TYPE_CHECKING:  # what describes teams to clients is imported at first use: a
 __all__ = ["Registry", "Resolved"]
 
 
+PartT = TypeVar("PartT", bound=BaseParticipantDefinition)
+
 _MOST_RESOLUTIONS = 100
 
 _LARGEST_KEY = 50_000
@@ -69,7 +71,7 @@ class Registry:
 
     `texts` are the variables of the environment that the operator's agents and teams mention:
     only these are ever put into the texts of a definition. `source` is the operator's file, for
-    messages.
+    messages. `roles` are the roles of agents; None: the presets.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Registry:
         environ: Mapping[str, str],
         texts: frozenset[str] = frozenset(),
         source: Source | None = None,
+        roles: Mapping[str, JsonMapping | None] | None = None,
         warnings: Sequence[Warned] = (),
     ) -> None:
         self._models = models
@@ -91,6 +94,7 @@ class Registry:
         self._environ = {name: environ[name] for name in texts if name in environ}
         self._texts = texts
         self._source = source
+        self._roles = roles
         self._warnings = tuple(warnings)
         self._resolutions: dict[tuple[str | None, str], Resolved] = {}
         """The results of `resolve`, which depend on nothing that changes."""
@@ -308,6 +312,10 @@ class Registry:
         profiles = sorted(set(self._models.entry_points()).union(*named))
         return [use for use in map(self.model_use, profiles) if use.is_scripted_fallback]
 
+    def tool_names(self) -> list[str]:
+        """The names of all tools."""
+        return sorted(self._tools)
+
     def tool(self, name: str) -> Tool:
         """A registered tool, imported at its first use.
 
@@ -369,7 +377,7 @@ class Registry:
                     found.append(Problem.of(error))
         return found
 
-    def expanded(self, definition: TeamDefinition) -> TeamDefinition:
+    def expanded(self, definition: PartT) -> PartT:
         """A definition with the operator's variables filled into its texts, ready to be built.
 
         Raises:
@@ -434,6 +442,7 @@ class Registry:
             tools=self._tools,
             agents=self._agents,
             profile_of=self._models.for_model,
+            roles=self._roles,
         )
         member = DefinitionReader(scope, problems).team(spec, where)
         return None if member is None else _team(member.definition)

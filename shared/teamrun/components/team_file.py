@@ -1,14 +1,14 @@
-"""`teamrun.yaml`, the operator's file: models, tools, agents and teams of a service."""
+"""`teamrun.yaml`, the operator's file: models, tools, roles, agents and teams of a service."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from teamrun.components.autogen.reader import DefinitionReader
 from teamrun.components.building.custom_agents import CustomAgentTable
 from teamrun.components.building.models import Profiles
 from teamrun.components.building.tools import ToolTable, entry_point_tools
-from teamrun.components.definitions.base import TeamDefinition
+from teamrun.components.definitions.base import AgentDefinition, TeamDefinition
 from teamrun.components.definitions.environment import MissingVariable, expand, malformed, variables
 from teamrun.components.definitions.names import agents_of
 from teamrun.components.definitions.profiles import Profile
@@ -22,9 +22,9 @@ from teamrun.components.reading.tools import read_tools
 from teamrun.components.reading.yaml_text import YamlText, load_yaml
 from teamrun.components.registry import Registry
 from teamrun.errors import DefinitionError
-from teamrun.json_types import JsonObject
+from teamrun.json_types import JsonMapping, JsonObject
 
-__all__ = ["FIRST_FILE", "load_registry"]
+__all__ = ["FIRST_FILE", "TeamFile", "load_file", "load_registry"]
 
 FIRST_FILE: Final = """\
 version: 1
@@ -41,10 +41,23 @@ teams:
 """
 """The example file shown when no file exists."""
 
-_KNOWN: Final = {name: name for name in ("version", "models", "tools", "agents", "teams")}
+_KNOWN: Final = {name: name for name in ("version", "models", "tools", "roles", "agents", "teams")}
+
+
+class TeamFile(NamedTuple):
+    """The content of an operator's file."""
+
+    registry: Registry
+    agents: Mapping[str, AgentDefinition]
+    """By their keys."""
 
 
 def load_registry(path: Path, *, environ: Mapping[str, str], imports: bool = False) -> Registry:
+    """Read the operator's file; see `load_file`."""
+    return load_file(path, environ=environ, imports=imports).registry
+
+
+def load_file(path: Path, *, environ: Mapping[str, str], imports: bool = False) -> TeamFile:
     """Read the operator's file.
 
     Args:
@@ -70,11 +83,12 @@ def load_registry(path: Path, *, environ: Mapping[str, str], imports: bool = Fal
         raise DefinitionError(
             f"The team file {str(path)!r} is empty; begin with this one:\n\n{FIRST_FILE}"
         )
-    registry = _File(path, environ, problems).registry(read)
+    file = _File(path, environ, problems)
+    registry = file.registry(read)
     if imports and problems.found:
         problems.found.extend(registry.import_faults())
     problems.raise_any(source=read.source)
-    return registry
+    return TeamFile(registry, file.agents())
 
 
 class _File:
@@ -92,6 +106,7 @@ class _File:
         self._teams: dict[str, Member | None] = {}
         self._open: list[str] = []
         self._unread: frozenset[str] = frozenset()
+        self._roles: Mapping[str, JsonMapping | None] | None = None
 
     def registry(self, read: YamlText) -> Registry:
         source = as_object(read.value, "", self._problems, what="a team file") or {}
@@ -112,12 +127,13 @@ class _File:
         # A name defined in the file is known even if its definition is invalid.
         self._models = {*profiles, *self._keys(top["models"])}
         self._tools = {*tools, *self._keys(top["tools"])}
-        texts = self._variables({"agents": top["agents"], "teams": top["teams"]})
+        texts = self._variables({name: top[name] for name in ("roles", "agents", "teams")})
         raw_agents = self._map(top["agents"], "/agents")
         custom_agents = read_classes(raw_agents, "/agents", self._problems)
         agents = CustomAgentTable(custom_agents, folder=self._folder)
         self._raw_teams = self._map(top["teams"], "/teams")
         self._unread = self._unread_sections(fields)
+        self._read_roles(top["roles"])
         self._read_agents(raw_agents, agents)
         self._read_teams(agents)
         self._note_strange_scripts()
@@ -133,17 +149,35 @@ class _File:
             environ=self._environ,
             texts=texts,
             source=read.source,
+            roles=self._roles,
             warnings=self._problems.warnings,
         )
+
+    def agents(self) -> dict[str, AgentDefinition]:
+        """The valid agents by their keys, after `registry`."""
+        return {
+            key: cast("AgentDefinition", member.definition)
+            for key, member in self._agents.items()
+            if member is not None
+        }
 
     def _unread_sections(self, fields: Fields) -> frozenset[str]:
         """The sections that are misspelt, or invalid without keys that give their names."""
         keyless = [
             name
-            for name in ("models", "tools", "agents", "teams")
+            for name in ("models", "tools", "roles", "agents", "teams")
             if not isinstance(fields.values.get(name), dict) and self._problems.is_in(f"/{name}")
         ]
         return fields.meant.union(keyless)
+
+    def _read_roles(self, raw: Any) -> None:
+        if raw is None:
+            return
+        # Imported late: few files have roles.
+        from teamrun.components.reading.roles import read_roles
+
+        scope = Scope(models=self._models, tools=self._tools, operator=True, unread=self._unread)
+        self._roles = read_roles(raw, "/roles", scope, self._problems)
 
     def _read_agents(self, raw: JsonObject, agents: CustomAgentTable) -> None:
         scope = Scope(
@@ -151,6 +185,7 @@ class _File:
             tools=self._tools,
             agents=agents,
             model_is_known=self._take_implicit,
+            roles=self._roles,
             operator=True,
             unread=self._unread,
         )
@@ -168,6 +203,7 @@ class _File:
             tools=self._tools,
             agents=agents,
             model_is_known=self._take_implicit,
+            roles=self._roles,
             profile_of=self._profile_of,
             member=member,
             member_names={**self._agents, **self._raw_teams},

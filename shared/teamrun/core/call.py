@@ -18,6 +18,8 @@ class CallInfo(NamedTuple):
     run_id: str
     is_batch: bool = False
     """Whether the run is an item of a batch, so that calls of other runs come first."""
+    tenant: str = ""
+    """The tenant of the run."""
 
 
 current_call: ContextVar[CallInfo | None] = ContextVar("teamrun_current_call", default=None)

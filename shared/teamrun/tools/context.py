@@ -177,6 +177,8 @@ class ToolContext:
     """Empty outside a run."""
     agent: str = ""
     """The path of the agent that calls."""
+    tenant: str = ""
+    """The tenant of the run; empty outside a run."""
     on_progress: Callable[[str, float | None], None] | None = None
     """Takes the reports of `progress`; called in whatever thread the tool runs."""
 

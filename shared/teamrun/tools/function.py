@@ -100,6 +100,11 @@ class FunctionTool(BaseTool[BaseModel, Any]):
         self.needs_approval = needs_approval
         self._state: JsonObject = {}
 
+    @property
+    def takes_context(self) -> bool:
+        """Whether the function has a parameter for its `ToolContext`."""
+        return any(kind is ToolContext for _, kind in self._signature.injected)
+
     async def run_json(
         self,
         args: JsonMapping,

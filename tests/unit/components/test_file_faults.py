@@ -36,7 +36,7 @@ FAULTY = """
       main: {type: openai, modl: gpt-4o}
       small: {type: scripted, script: [hello]}
     tools:
-      size: {type: function, function: "builtins:len", cache_results: true}
+      size: {type: function, function: "builtins:len", effects: write, cache_results: true}
       half: {type: function, function: nonsense}
     agents:
       writer: {model: main, tools: [size, half], max_tool_iterations: 0}

@@ -16,7 +16,8 @@ def build_assistant(
     definition: AssistantDefinition, path: str, builder: TeamBuilder
 ) -> AssistantAgent:
     """An agent that answers with a model."""
-    client = builder.model(definition.model, definition.name, path)
+    arguments = given(temperature=definition.temperature)
+    client = builder.model(definition.model, definition.name, path, arguments)
     options = given(
         description=definition.description,
         reflect_on_tool_use=definition.reflect_on_tool_use,

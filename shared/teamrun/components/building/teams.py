@@ -23,7 +23,7 @@ from teamrun.components.definitions.teams import (
 )
 from teamrun.context import ChatCompletionContext
 from teamrun.core.protocols import ChatAgent, Team
-from teamrun.json_types import JsonObject
+from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.models.base import ChatCompletionClient
 from teamrun.teams import BaseGroupChat, RoundRobinGroupChat
 from teamrun.tools.base import StreamTool, Tool
@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 _PLAIN: Final = PlainWiring()
+_NO_ARGUMENTS: Final[JsonMapping] = {}
 
 
 class Needs(Protocol):
@@ -105,9 +106,16 @@ class TeamBuilder:
             return self.team(definition, path)
         return load(AGENTS[definition.type].build)(definition, path, self)
 
-    def model(self, profile: str, agent: str, path: str) -> ChatCompletionClient:
-        """The client of a profile for the agent at a path."""
+    def model(
+        self, profile: str, agent: str, path: str, arguments: JsonMapping = _NO_ARGUMENTS
+    ) -> ChatCompletionClient:
+        """The client of a profile for the agent at a path, with arguments for every call."""
         client = self.needs.model_client(profile).for_agent(agent)
+        if arguments:
+            # Imported late: few agents have arguments of their own.
+            from teamrun.models.with_arguments import WithArguments
+
+            client = WithArguments(client, arguments)
         return self.wiring.model(path, profile, client)
 
     def tool(self, name: str, path: str) -> Tool:

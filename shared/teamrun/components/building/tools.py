@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import timedelta
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from teamrun.components.building.operator_code import ImportFailed, OperatorCode
 from teamrun.components.definitions.digest import digest
@@ -17,6 +17,9 @@ from teamrun.errors import DefinitionError, UsageError
 from teamrun.json_types import JsonObject
 from teamrun.tools.base import StreamTool, Tool
 from teamrun.tools.function import FunctionTool
+
+if TYPE_CHECKING:  # few files have a tool with a cache
+    from teamrun.tools.cached import ResultCache
 
 __all__ = ["ENTRY_POINTS", "ToolTable", "build_function", "entry_point_tools"]
 
@@ -43,6 +46,7 @@ class ToolTable(Collection[str]):
         self._code = OperatorCode(folder)
         self._tools = {tool.name: tool for tool in tools}
         self._given = frozenset(self._tools)
+        self._cache: ResultCache | None = None
 
     def __iter__(self) -> Iterator[str]:
         return iter({**self._entries, **self._tools})
@@ -77,8 +81,25 @@ class ToolTable(Collection[str]):
                 code="unknown_tool",
             )
         with _importing:
-            build = load(TOOLS[entry.type].build)
-            return self._tools.setdefault(name, build(entry, self._code))
+            if (tool := self._tools.get(name)) is None:
+                tool = self._tools[name] = self._built(entry)
+            return tool
+
+    def _built(self, entry: ToolEntry) -> Tool:
+        tool: Tool = load(TOOLS[entry.type].build)(entry, self._code)
+        return self._cached(tool, entry) if entry.cache_results else tool
+
+    def _cached(self, tool: Tool, entry: ToolEntry) -> Tool:
+        # Imported late: few files have a tool with a cache.
+        from teamrun.tools.cached import CachedTool, ResultCache
+
+        if self._cache is None:
+            self._cache = ResultCache()
+        try:
+            return CachedTool(tool, self._cache, version=self.digest(entry.name))
+        except UsageError as error:
+            where = entry.where + "/cache_results" if entry.where else ""
+            raise DefinitionError(error.message, pointer=where) from error
 
 
 def build_function(entry: ToolEntry, code: OperatorCode) -> Tool:

@@ -128,7 +128,7 @@ def _condition(
         definition=f"{_DEFINITIONS}.conditions:{model}",
         build=f"teamrun.conditions:{name}",
         autogen=COMPONENTS[name].provider,
-        names=names,
+        names=(name, *names),
         aliases=aliases or {},
         mentions=mentions or {},
     )

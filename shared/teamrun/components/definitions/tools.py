@@ -50,6 +50,8 @@ class ToolEntry(NamedTuple):
     on_lost: OnLost | None = None
     approval: bool | None = None
     """Whether a person has to agree to each call."""
+    cache_results: bool = False
+    """Whether a repeated call with the same arguments gets the result of the first one."""
     where: str = ""
     """The pointer to it in the file; empty for a tool of an installed package."""
 
@@ -67,6 +69,7 @@ class ToolEntry(NamedTuple):
             "strict": self.strict,
             "timeout_seconds": self.timeout_seconds,
             **self.conduct,
+            **({"cache_results": True} if self.cache_results else {}),
         }
 
     @property

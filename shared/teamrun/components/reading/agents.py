@@ -91,8 +91,10 @@ def read_assistant(
 ) -> AssistantDefinition | None:
     """An agent that answers with a model."""
     before = len(problems.found)
-    fields = read_fields(source, where, AGENTS["assistant_agent"].fields, problems, what="an agent")
+    known = {**AGENTS["assistant_agent"].fields, "role": "role"}
+    fields = read_fields(source, where, known, problems, what="an agent")
     values = _values(fields, "assistant_agent", name)
+    role = scope.role(values.pop("role", None), fields.place("role"), problems)
     scope.check_model(values.get("model"), fields.place("model"), problems)
     if values.get("tools") is not None:
         values["tools"] = _tools(values["tools"], fields.place("tools"), scope, problems)
@@ -101,7 +103,13 @@ def read_assistant(
     if values.get("model_context") is not None:
         place = fields.place("model_context")
         values["model_context"] = read_context(values["model_context"], place, problems)
-    agent = construct(AssistantDefinition, fields, _without_none(values), problems)
+    values = _without_none(values)
+    if role is not None:
+        # Imported late: few agents have a role.
+        from teamrun.components.reading.roles import with_role
+
+        values = with_role(values, role)
+    agent = construct(AssistantDefinition, fields, values, problems)
     if agent is not None:
         check_handoffs(agent, fields.place("handoffs"), problems)
     return agent if len(problems.found) == before else None

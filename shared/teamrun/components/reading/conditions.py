@@ -38,7 +38,9 @@ class ConditionReader:
         return self.one(raw, where, 0)
 
     def one(self, raw: Any, where: str, depth: int) -> ConditionDefinition | None:
-        """One condition; None with a problem added if it is invalid."""
+        """One condition, or its name alone; None with a problem added if it is invalid."""
+        place = where if isinstance(raw, str) else pointer(where, "type")
+        raw = {"type": raw} if isinstance(raw, str) else raw
         source = as_object(raw, where, self._problems, what="a termination condition")
         if source is None:
             return None
@@ -47,7 +49,7 @@ class ConditionReader:
             return None
         kind = CONDITIONS.named(source.get("type"))
         if kind is None:
-            self._unknown(source.get("type"), where)
+            self._unknown(source.get("type"), place)
             return None
         if kind.is_combined:
             return self._combined(kind, source, where, depth)
@@ -95,7 +97,7 @@ class ConditionReader:
             simple = listed(row.type for row in CONDITIONS if not row.is_combined)
             hint = did_you_mean(str(kind), CONDITIONS.names) or f" There are {simple}."
             detail = f"'type': no condition {shown(kind)}.{hint}"
-        self._problems.add(pointer(where, "type"), "invalid_definition", detail)
+        self._problems.add(where, "invalid_definition", detail)
 
 
 def _mentions(kind: ConditionKind, values: JsonMapping, fields: Fields) -> list[Mention]:

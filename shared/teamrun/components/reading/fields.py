@@ -40,7 +40,6 @@ _REFUSED: Mapping[str, tuple[ProblemCode, str]] = {
     ),
     "provider": ("unknown_provider", _PROVIDER),
     "model_client": ("unknown_field", "name a model profile in 'model'"),
-    "role": ("not_available_yet", "roles are not available yet; write a 'system_message'"),
 }
 
 

@@ -1,10 +1,11 @@
 """The names that a definition may refer to, and the features that it may use."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from teamrun.components.definitions.base import ParticipantDefinition
 from teamrun.components.reading.problems import Problems, did_you_mean, listed, shown
+from teamrun.json_types import JsonMapping
 
 __all__ = ["Member", "Scope"]
 
@@ -42,6 +43,8 @@ class Scope(NamedTuple):
     profile_of: Callable[[str, Collection[str]], str | None] = _none
     """The profile of that name, or the one that calls the provider's model of that name, as AutoGen
     files name models; of several, one of these types."""
+    roles: Mapping[str, JsonMapping | None] | None = None
+    """The roles of agents, None for an invalid one; None: the presets."""
     member: Callable[[str], Member | None] = _nothing
     """An agent or team of the same file, by its key; inline definitions have none."""
     member_names: Collection[str] = ()
@@ -63,6 +66,23 @@ class Scope(NamedTuple):
             "unknown_model",
             f"There is no model profile {shown(name)}.{hint} Registered: {listed(self.models)}.",
         )
+
+    def role(self, name: object, where: str, problems: Problems) -> JsonMapping | None:
+        """The fields of a role; None without a name, or with a problem added."""
+        if name is None or problems.is_in(where):
+            return None
+        if (roles := self.roles) is None:
+            # Imported late: few agents have a role.
+            from teamrun.components.definitions.roles import ROLES
+
+            roles = ROLES
+        if isinstance(name, str) and name in roles:
+            return roles[name]
+        if "roles" not in self.unread:
+            hint = did_you_mean(str(name), roles)
+            detail = f"There is no role {shown(name)}.{hint} There are {listed(roles, most=20)}."
+            problems.add(where, "invalid_definition", detail)
+        return None
 
     def check_agent(self, name: object, where: str, problems: Problems) -> None:
         """Add a problem if the custom agent is not registered."""

@@ -31,9 +31,10 @@ class _FunctionTool(BaseModel):
     session: Session | None = None
     on_lost: OnLost | None = None
     approval: Switch | None = None
+    cache_results: Switch = False
 
 
-_KNOWN: Final = {name: name for name in ("type", *_FunctionTool.model_fields, "cache_results")}
+_KNOWN: Final = {name: name for name in ("type", *_FunctionTool.model_fields)}
 del _KNOWN["name"]
 
 
@@ -68,17 +69,17 @@ def read_function(
 ) -> ToolEntry | None:
     """A Python function as a tool; None: a problem was added."""
     fields = read_fields(source, where, _KNOWN, problems, what="a function tool")
-    if fields.values.get("cache_results"):
-        detail = "'cache_results' is not available yet; remove it."
-        problems.add(fields.place("cache_results"), "not_available_yet", detail)
+    effects = fields.values.get("effects")
+    if fields.values.get("cache_results") is True and effects not in (None, "none"):
+        detail = f"'cache_results' is for a tool with 'effects: none', not {shown(effects)}."
+        problems.add(fields.place("cache_results"), "invalid_definition", detail)
     if fields.values.get("on_unknown") and fields.values.get("effects") != "write":
         detail = "'on_unknown' is for a tool with 'effects: write'; give both, or leave it out."
         problems.add(fields.place("on_unknown"), "invalid_definition", detail)
     if fields.values.get("on_lost") and fields.values.get("session") != "stateful":
         detail = "'on_lost' is for a tool with 'session: stateful'; give both, or leave it out."
         problems.add(fields.place("on_lost"), "invalid_definition", detail)
-    left_out = ("type", "cache_results")
-    values = {key: value for key, value in fields.values.items() if key not in left_out}
+    values = {key: value for key, value in fields.values.items() if key != "type"}
     tool = construct(_FunctionTool, fields, {**values, "name": name}, problems)
     if tool is None:
         return None
@@ -94,6 +95,7 @@ def read_function(
         session=tool.session,
         on_lost=tool.on_lost,
         approval=tool.approval,
+        cache_results=tool.cache_results,
         where=where,
     )
 

@@ -145,6 +145,7 @@ class JournaledTool(Tool):
             call_id=call_context.info.call_id,
             run_id=call_context.info.run_id,
             agent=self._path,
+            tenant=call_context.info.tenant,
             on_progress=_reporter(call_context, self.name),
         )
         told: JsonObject = {"tool_call_id": call_id}

@@ -136,8 +136,9 @@ class Calls:
 
     def start(self, call: PendingCall) -> None:
         """Start a call, in a fresh context that contains only `current_call`."""
+        ref = self._log.ref
         info = CallInfo(
-            call.call_id, call.agent, call.position, self._log.ref.run_id, self._is_batch
+            call.call_id, call.agent, call.position, ref.run_id, self._is_batch, ref.tenant
         )
         context = Context()
         context.run(current_call.set, info)
