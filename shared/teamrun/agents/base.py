@@ -91,10 +91,10 @@ class BaseChatAgent(ComponentBase[BaseModel], ABC):
     async def on_reset(self, cancellation_token: CancellationToken) -> None:
         """Clear the conversation."""
 
-    async def on_pause(self, cancellation_token: CancellationToken) -> None:
+    async def on_pause(self, cancellation_token: CancellationToken | None = None) -> None:
         """The team is paused while this agent works."""
 
-    async def on_resume(self, cancellation_token: CancellationToken) -> None:
+    async def on_resume(self, cancellation_token: CancellationToken | None = None) -> None:
         """The team was resumed."""
 
     async def save_state(self) -> JsonMapping:

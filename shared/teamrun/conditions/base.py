@@ -52,6 +52,14 @@ class TerminationCondition(ComponentBase[BaseModel], ABC):
     async def reset(self) -> None:
         """Reset all counts."""
 
+    async def terminate(self, messages: Sequence[AnyMessage]) -> bool:
+        """Check the new items; returns whether the team must stop.
+
+        Raises:
+            TerminatedException: The condition has already fired.
+        """
+        return await self(messages) is not None
+
     async def reopen(self) -> None:
         """Continue after the condition has fired, with the same counts.
 

@@ -52,6 +52,18 @@ class Response:
     def __str__(self) -> str:
         return self.chat_message.to_text()
 
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+    def __contains__(self, text: str) -> bool:
+        return text in str(self)
+
+    def __getitem__(self, part: slice) -> str:
+        # Only slices: with indices, Python would take the response for a sequence.
+        if not isinstance(part, slice):  # pyright: ignore[reportUnnecessaryIsInstance] - untyped callers
+            raise TypeError("A Response has slices of its text, not items; use str(response).")
+        return str(self)[part]
+
 
 class TaskResult(BaseModel, defer_build=True):
     """The result of running a task."""

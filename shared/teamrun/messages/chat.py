@@ -34,6 +34,7 @@ from teamrun.messages.llm import (
     UserMessage,
 )
 from teamrun.messages.origin import new_id, now
+from teamrun.messages.other_forms import as_image, multimodal_fields
 from teamrun.messages.serialized import ByItsClass
 
 __all__ = [
@@ -207,10 +208,28 @@ class ToolCallSummaryMessage(BaseTextChatMessage):
 
 
 class MultiModalMessage(BaseChatMessage):
-    """Texts and images in order."""
+    """Texts and images in order.
+
+    It may also be given as a text, `images` (encoded bytes or `Image`) and `documents`
+    (`{"name": ..., "text": ...}`), which are added to the content as text.
+    """
 
     content: list[str | Image]
     type: Literal["MultiModalMessage"] = "MultiModalMessage"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_other_forms(cls, data: Any) -> Any:
+        return multimodal_fields(data)
+
+    def add_image(self, image: Image | bytes) -> Self:
+        """Add an image to a message that was not sent yet.
+
+        Raises:
+            UsageError: The bytes are not an image.
+        """
+        self.content.append(cast("Image", as_image(image)))
+        return self
 
     def to_text(self) -> str:
         """The texts, one per line, with `<image>` in place of each image."""

@@ -1,10 +1,13 @@
 """Reports of agents and teams about their work; events are shown and counted, never answered."""
 
 from abc import ABC
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
+
+from pydantic import model_validator
 
 from teamrun.messages.chat import BaseMessage
 from teamrun.messages.llm import FunctionCall, FunctionExecutionResult
+from teamrun.messages.other_forms import call_fields, result_fields
 
 __all__ = [
     "BaseAgentEvent",
@@ -24,10 +27,18 @@ class BaseAgentEvent(BaseMessage, ABC):
 
 
 class ToolCallRequestEvent(BaseAgentEvent):
-    """The model requested tool calls."""
+    """The model requested tool calls.
+
+    A single call may also be given as `tool_name`, `arguments` and `tool_use_id`.
+    """
 
     content: list[FunctionCall]
     type: Literal["ToolCallRequestEvent"] = "ToolCallRequestEvent"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_other_forms(cls, data: Any) -> Any:
+        return call_fields(data)
 
     def to_text(self) -> str:
         """The calls in Python notation."""
@@ -35,10 +46,18 @@ class ToolCallRequestEvent(BaseAgentEvent):
 
 
 class ToolCallExecutionEvent(BaseAgentEvent):
-    """The requested tool calls have ended."""
+    """The requested tool calls have ended.
+
+    A single result may also be given as `tool_name`, `tool_result` or `error`, and `tool_use_id`.
+    """
 
     content: list[FunctionExecutionResult]
     type: Literal["ToolCallExecutionEvent"] = "ToolCallExecutionEvent"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_other_forms(cls, data: Any) -> Any:
+        return result_fields(data)
 
     def to_text(self) -> str:
         """The results in Python notation."""

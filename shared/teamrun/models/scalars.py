@@ -18,6 +18,7 @@ __all__ = [
     "Seconds",
     "Switch",
     "SwitchOption",
+    "Temperature",
     "WholeNumber",
     "no_switch",
 ]
@@ -65,6 +66,8 @@ Count = Annotated[int, Strict(), Field(ge=1, le=MOST)]
 """A number of things."""
 Seconds = Annotated[float, Strict(), Field(gt=0, le=LONGEST_S, allow_inf_nan=False)]
 """A duration."""
+Temperature = Annotated[float, Strict(), Field(ge=0, le=100, allow_inf_nan=False)]
+"""How freely a model chooses its words; providers have limits of their own."""
 
 Number = Annotated[float, BeforeValidator(no_switch), Field(allow_inf_nan=False)]
 """An option of a model profile: a number, or the text of one, because `${NAME}` is a text."""

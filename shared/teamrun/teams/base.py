@@ -23,7 +23,7 @@ from teamrun.core.component.base import ComponentBase
 from teamrun.core.cooperation import yield_to_loop
 from teamrun.core.emission import Emissions
 from teamrun.core.overriding import is_replaced
-from teamrun.core.protocols import AnyMessage, ChatAgent, Task, TaskResult, Team
+from teamrun.core.protocols import AnyMessage, ChatAgent, Response, Task, TaskResult, Team
 from teamrun.core.saved import Loading, check_version, load_all
 from teamrun.errors import TeamBusy
 from teamrun.json_types import JsonMapping, JsonObject
@@ -151,6 +151,24 @@ class BaseGroupChat(Turns, ComponentBase[BaseModel]):
                 raise CancelledError
 
         return await self._run_task(task, check, cancellation_token, echo=output_task_messages)
+
+    async def on_messages(
+        self,
+        messages: Sequence[BaseChatMessage],
+        cancellation_token: CancellationToken | None = None,
+    ) -> Response:
+        """Work on messages until the team stops; the response has the last message.
+
+        Raises:
+            ValueError: There is no message.
+        """
+        result = await self.run(
+            messages, cancellation_token=cancellation_token, output_task_messages=False
+        )
+        produced = [m for m in result.messages if isinstance(m, BaseChatMessage)]
+        answer = produced[-1] if produced else messages[-1]
+        inner = [message for message in result.messages if message is not answer]
+        return Response(chat_message=answer, inner_messages=inner)
 
     async def run_observed(
         self, task: Task | None, observe: Callable[[AnyMessage], None]

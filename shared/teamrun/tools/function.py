@@ -126,7 +126,9 @@ class FunctionTool(BaseTool[BaseModel, Any]):
             return await self._invoke(kwargs, cancellation_token)
         return await self._invoke_within(self._timeout, kwargs, cancellation_token)
 
-    async def run(self, args: BaseModel, cancellation_token: CancellationToken) -> Any:
+    async def run(
+        self, args: BaseModel, cancellation_token: CancellationToken | None = None
+    ) -> Any:
         """Call the function with arguments that have been checked."""
         kwargs = self._kwargs(args, cancellation_token, None, None)
         if self._timeout is None:

@@ -15,7 +15,7 @@ from teamrun.components.definitions.base import (
 )
 from teamrun.components.definitions.contexts import ContextDefinition
 from teamrun.json_types import JsonObject
-from teamrun.models.scalars import Count, Number, Seconds, Switch
+from teamrun.models.scalars import Count, Seconds, Switch, Temperature
 
 __all__ = ["AssistantDefinition", "CustomDefinition", "HandoffDefinition", "UserProxyDefinition"]
 
@@ -45,7 +45,7 @@ class AssistantDefinition(BaseAgentDefinition):
     max_tool_iterations: Count = Field(default=1, le=1000)
     tool_call_summary_format: SummaryFormat | None = None
     tool_choice: Literal["auto", "required", "none"] | None = None
-    temperature: Number | None = Field(default=None, ge=0)
+    temperature: Temperature | None = None
     """Sent with every call of the model; None leaves it to the profile."""
     model_client_stream: Switch = False
     model_context: ContextDefinition | None = None

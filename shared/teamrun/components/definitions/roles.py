@@ -7,11 +7,9 @@ affects no run that has been accepted.
 from collections.abc import Mapping
 from typing import Final
 
-from pydantic import Field
-
 from teamrun.components.definitions.base import Part, ToolName
 from teamrun.json_types import JsonMapping
-from teamrun.models.scalars import Number
+from teamrun.models.scalars import Temperature
 
 __all__ = ["ROLES", "RoleDefinition"]
 
@@ -24,7 +22,7 @@ class RoleDefinition(Part):
     description: str | None = None
     tools: tuple[ToolName, ...] = ()
     """In addition to the agent's own."""
-    temperature: Number | None = Field(default=None, ge=0)
+    temperature: Temperature | None = None
 
 
 ROLES: Final[Mapping[str, JsonMapping]] = {
