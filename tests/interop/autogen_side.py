@@ -1,8 +1,8 @@
 # pyright: basic, reportMissingImports=false
 """The side of AutoGen: executed by its own interpreter, with neither pytest nor this project.
 
-stdin has `components` by name, and the names of those to `run`. stdout gets what AutoGen made of
-them (`read`), and components of AutoGen's own with what its teams did (`written`).
+stdin has `components` by name, and the `states` of teams among them. stdout gets what AutoGen made
+of them (`read`), and components of AutoGen's own with what its teams did and saved (`written`).
 """
 
 import asyncio
@@ -29,6 +29,7 @@ from autogen_agentchat.teams import (
     BaseGroupChat,
     DiGraphBuilder,
     GraphFlow,
+    MagenticOneGroupChat,
     RoundRobinGroupChat,
     SelectorGroupChat,
     Swarm,
@@ -157,6 +158,57 @@ def flow() -> BaseGroupChat:
     return GraphFlow([a, b, c], graph.build())
 
 
+def progress(
+    speaker: str, instruction: str, *, done: bool = False, moving: bool = True, loop: bool = False
+) -> str:
+    answers: dict[str, Any] = {
+        "is_request_satisfied": done,
+        "is_in_loop": loop,
+        "is_progress_being_made": moving,
+        "next_speaker": speaker,
+        "instruction_or_question": instruction,
+    }
+    return json.dumps({k: {"reason": f"{k} because", "answer": v} for k, v in answers.items()})
+
+
+def magentic() -> BaseGroupChat:
+    """Plans, calls a tool, gets stuck, plans again, and answers."""
+    orchestrator = model(
+        *("facts", "plan", "nonsense", progress("a", "Look it up.")),
+        f"```json\n{progress('b', 'Check it.', moving=False)}\n```",
+        progress("b", "Again.", loop=True),
+        *("other facts", "other plan", progress("b", "Now."), progress("?", "", done=True)),
+        "Tea is a drink.",
+    )
+    return MagenticOneGroupChat(
+        [
+            agent("a", call("look_up", word="tea"), tools=[tool()], description="Looks  up."),
+            agent("b", "checked", "checked again"),
+        ],
+        orchestrator,
+        max_stalls=2,
+        emit_team_events=True,
+    )
+
+
+def magentic_limit() -> BaseGroupChat:
+    """Has no more rounds, with one agent, which need not be named."""
+    orchestrator = model(
+        "facts", "plan", progress("?", "One."), progress("?", "Two."), "It is not known."
+    )
+    return MagenticOneGroupChat([agent("a", "1", "2")], orchestrator, max_turns=1)
+
+
+def magentic_stopped() -> BaseGroupChat:
+    orchestrator = model("facts", "plan", progress("a", "Speak."), progress("a", "Go on."))
+    return MagenticOneGroupChat(
+        [agent("a", "STOP", "1")],
+        orchestrator,
+        max_turns=None,
+        termination_condition=TextMentionTermination("STOP"),
+    )
+
+
 def nested_team() -> BaseGroupChat:
     inner = RoundRobinGroupChat(
         [agent("x", "one"), agent("y", "two")],
@@ -175,6 +227,9 @@ TEAMS = {
     "nested": nested_team,
     "swarm": swarm,
     "graph": flow,
+    "magentic": magentic,
+    "magentic, limit": magentic_limit,
+    "magentic, stopped": magentic_stopped,
 }
 
 PARTS = {
@@ -215,27 +270,35 @@ def shown(result: TaskResult) -> Any:
     return {"messages": messages, "stop_reason": result.stop_reason}
 
 
-async def read(component: Any, *, run: bool) -> Any:
+async def read(component: Any, state: Any) -> Any:
+    """What AutoGen makes of a component; of a team with a state, what it does and saves too."""
     try:
         made: Any = ComponentLoader.load_component(component, object)
-        ran = shown(await made.run(task="go")) if run else None
+        read = {"class": type(made).__name__}
+        if state is not None:
+            read["ran"] = shown(await made.run(task="go"))
+            again: Any = ComponentLoader.load_component(component, object)
+            await again.load_state(state)
+            read["state"] = await again.save_state()
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}"}
-    return {"class": type(made).__name__, "ran": ran}
+    return read
 
 
 async def write(make: Any) -> Any:
     made = make()
     component = json.loads(made.dump_component().model_dump_json(exclude_none=True))
-    ran = shown(await made.run(task="go")) if isinstance(made, BaseGroupChat) else None
-    return {"component": component, "ran": ran}
+    if not isinstance(made, BaseGroupChat):
+        return {"component": component}
+    ran = shown(await made.run(task="go"))
+    return {"component": component, "ran": ran, "state": await made.save_state()}
 
 
 async def main() -> None:
     given = json.load(sys.stdin)
     answer = {
         "read": {
-            name: await read(component, run=name in given["run"])
+            name: await read(component, given["states"].get(name))
             for name, component in given["components"].items()
         },
         "written": {name: await write(make) for name, make in {**TEAMS, **PARTS}.items()},

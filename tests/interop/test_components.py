@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pydantic import BaseModel
@@ -17,7 +17,15 @@ from teamrun.agents import AssistantAgent
 from teamrun.conditions import MaxMessageTermination, TextMentionTermination
 from teamrun.core import ComponentLoader, TaskResult
 from teamrun.models.providers import make_client
-from teamrun.teams import BaseGroupChat, RoundRobinGroupChat, SelectorGroupChat, Swarm
+from teamrun.teams import (
+    BaseGroupChat,
+    DiGraphBuilder,
+    GraphFlow,
+    MagenticOneGroupChat,
+    RoundRobinGroupChat,
+    SelectorGroupChat,
+    Swarm,
+)
 from teamrun.testing import ScriptedModel
 from teamrun.tools import FunctionTool
 
@@ -77,13 +85,46 @@ def swarm() -> BaseGroupChat:
     )
 
 
+def flow() -> BaseGroupChat:
+    a, b, c = (AssistantAgent(name, model(f"from {name}")) for name in "abc")
+    graph = DiGraphBuilder().add_node(a).add_node(b).add_node(c)
+    graph.add_edge(a, b, "from").add_edge(a, c, "never")
+    return GraphFlow([a, b, c], graph.build())
+
+
+def magentic() -> BaseGroupChat:
+    answers = {
+        "is_request_satisfied": [False, False, True],
+        "is_in_loop": [False, True, False],
+        "is_progress_being_made": [True, True, True],
+        "next_speaker": ["a", "b", "a"],
+        "instruction_or_question": ["Speak.", "You, too.", ""],
+    }
+    ledgers = [
+        json.dumps({k: {"reason": "so it is", "answer": v[n]} for k, v in answers.items()})
+        for n in range(3)
+    ]
+    return MagenticOneGroupChat(
+        [AssistantAgent("a", model("from a")), AssistantAgent("b", model("from b"))],
+        model("facts", "plan", *ledgers, "Both have spoken."),
+        max_turns=None,
+    )
+
+
 TEAMS: dict[str, Callable[[], BaseGroupChat]] = {
     "our tools": tool_team,
     "our selector": selected_team,
     "our swarm": swarm,
+    "our graph": flow,
+    "our magentic": magentic,
 }
+OURS = {"termination", "undecided", "run", "under_way", "shown", "is_over", "chosen"}
+OURS |= {"active_nodes", "unheard", "is_planned", "next_speaker", "answered"}
 SHARED = [each for each in EXAMPLES if each.written["provider"] != _OURS_ALONE]
-THEIR_TEAMS = ("tools", "summary", "reflection", "handoff", "selector", "nested", "swarm", "graph")
+THEIR_TEAMS = (
+    *("tools", "summary", "reflection", "handoff", "selector", "nested", "swarm", "graph"),
+    *("magentic", "magentic, limit", "magentic, stopped"),
+)
 
 
 def as_json(made: Any) -> Json:
@@ -95,22 +136,41 @@ def shown(result: TaskResult) -> Json:
     return {"messages": messages, "stop_reason": result.stop_reason}
 
 
+def content(state: Any) -> Any:
+    """A state without what is ours alone, and without what differs from run to run."""
+    if isinstance(state, list):
+        return [content(each) for each in cast("list[Any]", state)]
+    if not isinstance(state, dict):
+        return state
+    left_out = {*OURS, "version", "id", "created_at", "models_usage", "metadata"}
+    fields = {k: content(v) for k, v in cast("Json", state).items() if k not in left_out}
+    if "remaining" in fields:  # AutoGen leaves it out in the state of a graph
+        fields.pop("type", None)
+    return fields
+
+
+async def done(team: BaseGroupChat) -> tuple[TaskResult, Json]:
+    result = await team.run(task="go")
+    return result, dict(await team.save_state())
+
+
 @cache
 def exchanged() -> Json:
     """What AutoGen made of our components, and its own ones, in one process."""
     python = own_environment("interop") / "bin" / "python"
     components = {each.name: as_json(each.make()) for each in SHARED}
     components |= {name: as_json(make()) for name, make in TEAMS.items()}
-    done = subprocess.run(
+    states = {name: asyncio.run(done(make()))[1] for name, make in TEAMS.items()}
+    there = subprocess.run(
         [python, Path(__file__).with_name("autogen_side.py")],
-        input=json.dumps({"components": components, "run": list(TEAMS)}),
+        input=json.dumps({"components": components, "states": states}),
         capture_output=True,
         encoding="utf-8",
         timeout=100,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    assert there.returncode == 0, there.stderr
+    return {**json.loads(there.stdout), "states": states}
 
 
 @pytest.mark.parametrize("example", [pytest.param(each, id=each.name) for each in SHARED])
@@ -127,6 +187,7 @@ def test_a_team_that_is_written_here_does_the_same_in_autogen(name: str) -> None
 
     assert there.get("error") is None
     assert there["ran"] == shown(asyncio.run(TEAMS[name]().run(task="go")))
+    assert content(there["state"]) == content(exchanged()["states"][name])
 
 
 def test_every_component_of_autogen_is_read_here() -> None:
@@ -154,7 +215,12 @@ def test_a_team_of_autogen_does_the_same_here(name: str) -> None:
 
     team = BaseGroupChat.load_component(written["component"], tools=[look_up])
 
-    assert shown(asyncio.run(team.run(task="go"))) == written["ran"]
+    result, state = asyncio.run(done(team))
+
+    assert shown(result) == written["ran"]
+    assert content(state) == content(written["state"])
+    asyncio.run(team.load_state(written["state"]))
+    assert content(asyncio.run(team.save_state())) == content(written["state"])
 
 
 def test_clients_of_autogen_are_read_with_a_key_of_the_environment(
