@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from teamrun.teams import (
         DiGraphBuilder,
         GraphFlow,
+        MagenticOneGroupChat,
         RoundRobinGroupChat,
         SelectorGroupChat,
         Swarm,
@@ -38,6 +39,7 @@ __all__ = [
     "FunctionTool",
     "GraphFlow",
     "Handoff",
+    "MagenticOneGroupChat",
     "MaxMessageTermination",
     "Response",
     "RoundRobinGroupChat",
@@ -66,6 +68,7 @@ __getattr__, __dir__ = forwarding(
         ".teams": (
             "DiGraphBuilder",
             "GraphFlow",
+            "MagenticOneGroupChat",
             "RoundRobinGroupChat",
             "SelectorGroupChat",
             "Swarm",

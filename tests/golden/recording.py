@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.runs import TENANT, Cluster, duo, solo
+from tests.support.team_cases import progress
 
 from teamrun.agents import AssistantAgent
 from teamrun.runs.log.spec import BEHAVIOUR
@@ -90,6 +91,17 @@ def cases() -> dict[str, Case]:
             }
         },
     }
+    magentic = {**duo(9), "type": "magentic_one", "model": "m", "max_stalls": 1}
+    magentic["participants"][1]["tools"] = ["count"]
+    ledgers: dict[str, list[Any]] = {
+        "orchestrator": [
+            *("facts", "plan", progress("a", "Begin."), "?", progress("b", "Count.")),
+            *(progress("b", "Again.", moving=False), "other facts", "other plan"),
+            *(progress("b", "Once more."), progress("b", "", done=True), "Counted twice."),
+        ],
+        "a": ["x"],
+        "b": [_calls("count"), _calls("count")],
+    }
     lines = {name: [f"{name}{k}" for k in range(4)] for name in "abc"}
     tools: Case = (
         solo("count", "broken", max_tool_iterations=3, reflect_on_tool_use=True),
@@ -118,6 +130,7 @@ def cases() -> dict[str, Case]:
             swarm,
             {"a": [_calls("transfer_to_b"), "last"], "b": ["x", _calls("transfer_to_a")]},
         ),
+        "magentic": (magentic, ledgers),
         "graph": (graph, {"a": ["x"], "b": [_calls("count")], "c": ["y"], "d": [_calls("count")]}),
         "selection": (selector, {"selector": ["b", "a", "b"], "a": ["x"], "b": ["y", "z"]}),
     }

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from tests.support.team_cases import progress
+
 from teamrun.agents import AssistantAgent
 from teamrun.agents.base import BaseChatAgent
 from teamrun.core.cancellation import CancellationToken
@@ -122,7 +124,9 @@ class Grower:
             "termination": {"type": "or", "conditions": conditions},
             "output": rng.choice([None, members[0]["name"]]),
         }
-        if len(names) > 1 and rng.random() < 0.3:
+        if not self._has_teams(members) and rng.random() < 0.2:
+            self._lead(team, names)
+        elif len(names) > 1 and rng.random() < 0.3:
             team |= {"type": "selector_group_chat", "model": "m"}
             self.script["selector"] = [rng.choice(names) for _ in range(120)]
         elif self._can_swarm(members) and rng.random() < 0.5:
@@ -131,6 +135,19 @@ class Grower:
         elif len(members) > 1 and not self._has_teams(members) and rng.random() < 0.7:
             team |= {"type": "graph_flow", "graph": self._graph(names)}
         return team
+
+    def _lead(self, team: dict[str, Any], names: str) -> None:
+        """Give the team an orchestrator, which gets stuck and writes no ledger now and then."""
+        rng, script = self.rng, ["facts", "plan"]
+        team |= {"type": "magentic_one", "model": "m", "max_stalls": 1}
+        for _ in range(40):
+            kind = rng.random()
+            if kind < 0.1:
+                script.append("no ledger")
+            stuck = 0.1 < kind < 0.3
+            script.append(progress(rng.choice(names), "Go on.", moving=not stuck, done=kind > 0.95))
+            script += ["other facts", "other plan"] if stuck else []
+        self.script["orchestrator"] = script
 
     def _graph(self, names: str) -> dict[str, Any]:
         """A graph in which some speak at the same time."""

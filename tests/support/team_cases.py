@@ -1,5 +1,6 @@
 """Rows of the table of features: teams, conditions, contexts and options of a model's agent."""
 
+import json
 from typing import Any
 
 from tests.support.ways_to_run import calls, case
@@ -44,6 +45,18 @@ def context(id: str, **sizes: Any) -> Any:
         paid="1;",
         contains="Three",
     )
+
+
+def progress(speaker: str, say: str, *, done: bool = False, moving: bool = True) -> str:
+    """A progress ledger of Magentic-One."""
+    answers = {
+        "is_request_satisfied": done,
+        "is_in_loop": False,
+        "is_progress_being_made": moving,
+        "next_speaker": speaker,
+        "instruction_or_question": say,
+    }
+    return json.dumps({k: {"reason": "so it is", "answer": v} for k, v in answers.items()})
 
 
 TEAM_CASES = [
@@ -207,6 +220,39 @@ TEAM_CASES = [
             "graph": GRAPH,
         },
         contains="Done",
+    ),
+    case(
+        "an orchestrator",
+        [calls("pay", euros=1), "Nothing"],
+        tools=["pay"],
+        agents=B,
+        script={
+            "b": ["Checked"],
+            "orchestrator": [
+                *("Facts", "Plan", progress("a", "Pay."), "no ledger", progress("b", "Check.")),
+                *(progress("a", "Again.", moving=False), "New facts", "New plan"),
+                *(progress("a", "So?"), progress("a", "", done=True), "Paid."),
+            ],
+        },
+        team={
+            "type": "magentic_one",
+            "model": "m",
+            "description": "Led.",
+            "max_turns": 7,
+            "max_stalls": 1,
+            "final_answer_prompt": "Answer in a word.",
+            "emit_team_events": True,
+            "termination": {"type": "text_mention", "text": "never"},
+        },
+        paid="1;",
+        contains="Paid.",
+    ),
+    case(
+        "what its agents say is the output",
+        ["Haiku"],
+        script={"orchestrator": ["F", "P", progress("?", "Go."), progress("", "", done=True), "!"]},
+        team={"type": "magentic_one", "model": "m", "max_turns": 9, "output": "a"},
+        output="Haiku",
     ),
     case(
         "nested teams",

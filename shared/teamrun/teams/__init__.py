@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from teamrun.teams.base import BaseGroupChat, TeamObserver
     from teamrun.teams.digraph import DiGraph, DiGraphBuilder, DiGraphEdge, DiGraphNode
     from teamrun.teams.graph_flow import GraphFlow
+    from teamrun.teams.magentic_one import MagenticOneGroupChat
     from teamrun.teams.round_robin import RoundRobinGroupChat
     from teamrun.teams.selector import SelectorGroupChat
     from teamrun.teams.swarm import Swarm
@@ -20,6 +21,7 @@ __all__ = [
     "DiGraphEdge",
     "DiGraphNode",
     "GraphFlow",
+    "MagenticOneGroupChat",
     "RoundRobinGroupChat",
     "SelectorGroupChat",
     "Swarm",
@@ -32,6 +34,7 @@ __getattr__, __dir__ = forwarding(
         ".base": ("BaseGroupChat", "TeamObserver"),
         ".digraph": ("DiGraph", "DiGraphBuilder", "DiGraphEdge", "DiGraphNode"),
         ".graph_flow": ("GraphFlow",),
+        ".magentic_one": ("MagenticOneGroupChat",),
         ".round_robin": ("RoundRobinGroupChat",),
         ".selector": ("SelectorGroupChat",),
         ".state": (),

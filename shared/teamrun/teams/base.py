@@ -1,8 +1,8 @@
 """The base class of teams; subclasses define the order of speakers.
 
 Used by notebooks, `TeamTool`, outer teams, and the engine of durable runs. Subclasses are in
-`round_robin.py` and `selector.py`; `turns.py` executes a task. A turn is a direct call of the
-participant in the caller's task: no queue, no new task, no copy of a message.
+modules of their own, such as `round_robin.py`; `turns.py` executes a task. A turn is a direct
+call of the participant in the caller's task: no queue, no new task, no copy of a message.
 """
 
 from abc import abstractmethod
@@ -10,7 +10,7 @@ from asyncio import CancelledError
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import Final
+from typing import Final, Self
 
 from pydantic import BaseModel
 
@@ -378,9 +378,18 @@ class BaseGroupChat(Turns, ComponentBase[BaseModel]):
     def _give_turn(self, name: str) -> None:
         """Give the next turn to that participant."""
 
+    def copy_with(self, participants: Sequence[ChatAgent | Team]) -> Self:
+        """A team like this one, before its first run, of other participants of the same names."""
+        made = self._copied(participants)
+        made._begin_order()
+        return made
+
     @abstractmethod
+    def _begin_order(self) -> None:
+        """Set the order of speakers to that of a new team."""
+
     async def _reset_order(self) -> None:
-        """Forget the order of speakers."""
+        self._begin_order()
 
     @abstractmethod
     def _save_manager(self, common: JsonMapping) -> "teams.state.BaseGroupChatManagerState":

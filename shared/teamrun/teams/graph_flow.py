@@ -2,14 +2,14 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final, Self, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from teamrun import teams
 from teamrun.conditions.base import TerminationCondition
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.checks import wrong_type
 from teamrun.core.emission import Emit
-from teamrun.core.protocols import AnyMessage, ChatAgent, Team
+from teamrun.core.protocols import AnyMessage, ChatAgent
 from teamrun.json_types import JsonMapping
 from teamrun.messages import BaseAgentEvent, BaseChatMessage, MessageFactory
 from teamrun.teams.base import BaseGroupChat
@@ -94,12 +94,6 @@ class GraphFlow(BaseGroupChat):
         self._graph = graph
         self._begin_order()
 
-    def copy_with(self, participants: Sequence[ChatAgent | Team]) -> Self:
-        """A team like this one, before its first run, of other participants of the same names."""
-        made = self._copied(participants)
-        made._begin_order()
-        return made
-
     def _begin_order(self) -> None:
         self._ready = self._graph.starts()
         """The nodes that speak now, those whose turns are under way first, then the next ones."""
@@ -165,9 +159,6 @@ class GraphFlow(BaseGroupChat):
             for speaker, edges in others:
                 self._follow(speaker, edges)
             self._waiting = [name] * turns
-
-    async def _reset_order(self) -> None:
-        self._begin_order()
 
     def _save_manager(self, common: JsonMapping) -> "teams.state.GraphManagerState":
         return teams.state.GraphManagerState(

@@ -1,7 +1,6 @@
 """A team whose participants speak one after another, again and again."""
 
 from collections.abc import Sequence
-from typing import Self
 
 from teamrun import teams
 from teamrun.conditions.base import TerminationCondition
@@ -46,13 +45,10 @@ class RoundRobinGroupChat(BaseGroupChat):
             agents=agents,
         )
         self._order = tuple(self._seats)
-        self._next_speaker_index = 0
+        self._begin_order()
 
-    def copy_with(self, participants: Sequence[ChatAgent | Team]) -> Self:
-        """A team like this one, before its first run, of other participants of the same names."""
-        made = self._copied(participants)
-        made._next_speaker_index = 0
-        return made
+    def _begin_order(self) -> None:
+        self._next_speaker_index = 0
 
     def _select_speaker(self, token: CancellationToken, emit: Emit[AnyMessage]) -> str:
         return self._order[self._next_speaker_index]
@@ -62,9 +58,6 @@ class RoundRobinGroupChat(BaseGroupChat):
 
     def _turn_over(self, speaker: str, turn: Turn) -> None:
         self._next_speaker_index = (self._next_speaker_index + 1) % len(self._order)
-
-    async def _reset_order(self) -> None:
-        self._next_speaker_index = 0
 
     def _save_manager(self, common: JsonMapping) -> "teams.state.RoundRobinManagerState":
         return teams.state.RoundRobinManagerState(

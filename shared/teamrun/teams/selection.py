@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from teamrun.messages import AssistantMessage, LLMMessage, UserMessage
 
@@ -13,6 +13,7 @@ __all__ = [
     "history_text",
     "mentioned",
     "mentioned_in_behaviour_1",
+    "roles_text",
     "spoken",
 ]
 
@@ -37,6 +38,13 @@ _NO_LETTER_BEFORE = rf"(?<![^\W{_SCRIPTS}])"
 _NO_LETTER_AFTER = rf"(?![^\W{_SCRIPTS}])"
 _THINK_TAG = re.compile(r"(</?think(?:ing)?>)", re.IGNORECASE)
 _FIELD = re.compile(r"\{\{|\}\}|\{(roles|participants|history)\}")
+
+
+def roles_text(roles: Iterable[tuple[str, str]]) -> str:
+    """The names and descriptions of members, each in a line."""
+    return "\n".join(
+        re.sub(r"\s+", " ", f"{name}: {description}").strip() for name, description in roles
+    )
 
 
 def fill_prompt(template: str, fields: Mapping[str, str]) -> str:

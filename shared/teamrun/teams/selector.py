@@ -1,13 +1,11 @@
 """A team in which a model or a function selects the next speaker."""
 
 import logging
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Self, TypeAlias
 
 from teamrun import teams
-from teamrun.agents.assistant_checks import checked_model
 from teamrun.conditions.base import TerminationCondition
 from teamrun.context import ChatCompletionContext, UnboundedChatCompletionContext
 from teamrun.core.behaviour import has_behaviour
@@ -30,7 +28,6 @@ from teamrun.messages import (
 )
 from teamrun.models.base import ChatCompletionClient
 from teamrun.models.families import ModelFamily
-from teamrun.teams.base import BaseGroupChat
 from teamrun.teams.participant import Turn
 from teamrun.teams.selection import (
     DEFAULT_SELECTOR_PROMPT,
@@ -39,8 +36,10 @@ from teamrun.teams.selection import (
     history_text,
     mentioned,
     mentioned_in_behaviour_1,
+    roles_text,
     spoken,
 )
+from teamrun.teams.with_model import TeamWithModel
 
 __all__ = ["CandidateFunc", "SelectorFunc", "SelectorGroupChat"]
 
@@ -54,7 +53,7 @@ CandidateFunc: TypeAlias = Callable[
 """Selects the candidates for the model."""
 
 
-class SelectorGroupChat(BaseGroupChat):
+class SelectorGroupChat(TeamWithModel):
     """A team in which a model selects the next speaker.
 
     The usage of the selections counts for `TokenUsageTermination`. With `emit_team_events`, each
@@ -88,6 +87,8 @@ class SelectorGroupChat(BaseGroupChat):
         TypeError: There is no `model_client`.
     """
 
+    role = "selector"
+
     def __init__(
         self,
         participants: Sequence[ChatAgent | Team] | None = None,
@@ -111,6 +112,7 @@ class SelectorGroupChat(BaseGroupChat):
     ) -> None:
         super().__init__(
             participants,
+            model_client,
             name=name,
             description=description,
             termination_condition=termination_condition,
@@ -121,9 +123,6 @@ class SelectorGroupChat(BaseGroupChat):
         )
         if len(self._seats) < 2:
             raise ValueError("At least two participants are required for SelectorGroupChat.")
-        if model_client is None:
-            raise TypeError("SelectorGroupChat needs `model_client`, the model that chooses.")
-        self._model_client = checked_model(model_client, parameter="model_client")
         self._selector_prompt = system_message or selector_prompt
         self._allow_repeated_speaker = allow_repeated_speaker
         self._max_selector_attempts = checked_count(
@@ -134,30 +133,21 @@ class SelectorGroupChat(BaseGroupChat):
         self._model_client_streaming = model_client_streaming
         self._model_context = model_context or UnboundedChatCompletionContext()
         self._names = tuple(self._seats)
+        self._roles = roles_text((seat.name, seat.description) for seat in self._seats.values())
+
+        self._begin_order()
+
+    def copy_with(self, participants: Sequence[ChatAgent | Team]) -> Self:
+        """A team like this one, before its first run, of other participants of the same names."""
+        made = super().copy_with(participants)
+        made._model_context = self._model_context.copied()
+        return made
+
+    def _begin_order(self) -> None:
         self._known = 0  # messages of the thread that the model context has
         self._previous_speaker: str | None = None
         self._chosen: str | None = None
         self._given: str | None = None
-        self._roles = "\n".join(
-            re.sub(r"\s+", " ", f"{seat.name}: {seat.description}").strip()
-            for seat in self._seats.values()
-        )
-
-    @property
-    def model_client(self) -> ChatCompletionClient:
-        """The model that chooses."""
-        return self._model_client
-
-    def copy_with(
-        self, participants: Sequence[ChatAgent | Team], *, model_client: ChatCompletionClient
-    ) -> Self:
-        """A team like this one, before its first run, of other participants of the same names."""
-        made = self._copied(participants)
-        made._model_client = model_client
-        made._model_context = self._model_context.copied()
-        made._known = 0
-        made._previous_speaker = made._chosen = made._given = None
-        return made
 
     def _give_turn(self, name: str) -> None:
         self._given = name
@@ -301,8 +291,7 @@ class SelectorGroupChat(BaseGroupChat):
         return await self._model_context.get_messages()
 
     async def _reset_order(self) -> None:
-        self._previous_speaker = self._chosen = self._given = None
-        self._known = 0
+        await super()._reset_order()
         await self._model_context.clear()
 
     def _save_manager(self, common: JsonMapping) -> "teams.state.SelectorManagerState":

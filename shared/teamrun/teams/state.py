@@ -2,8 +2,9 @@
 
 Version 1.0.0: `agent_states` has one container per participant, by name, and the manager of
 the team under the name that AutoGen gives it, such as `RoundRobinGroupChatManager`.
-`termination`, `undecided`, `run`, `under_way`, `shown`, `is_over`, `chosen`,
-`active_nodes` and `unheard` are ours; AutoGen neither writes nor reads them.
+`termination`, `undecided`, `run`, `under_way`, `shown`, `is_over`, `chosen`, `active_nodes`,
+`unheard`, `is_planned`, `next_speaker` and `answered` are ours; AutoGen neither writes nor reads
+them.
 """
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,6 +16,7 @@ __all__ = [
     "BaseState",
     "ChatAgentContainerState",
     "GraphManagerState",
+    "MagenticOneOrchestratorState",
     "NestedTeamContainerState",
     "RoundRobinManagerState",
     "RunState",
@@ -130,3 +132,21 @@ class GraphManagerState(BaseGroupChatManagerState):
     """Those of the ready nodes whose turns were interrupted, if others spoke at the same time."""
     unheard: list[tuple[str, list[str]]] = []
     """The ids of messages that these nodes get after their turns."""
+
+
+class MagenticOneOrchestratorState(BaseGroupChatManagerState):
+    """The orchestrator of a `MagenticOneGroupChat`."""
+
+    type: str = "MagenticOneOrchestratorState"
+    task: str = ""
+    facts: str = ""
+    plan: str = ""
+    n_rounds: int = 0
+    """The number of progress ledgers in this run."""
+    n_stalls: int = 0
+    is_planned: bool | None = None
+    """Whether the agents have the present plan."""
+    next_speaker: str | None = None
+    """The agent that has its instruction and has not spoken yet."""
+    answered: tuple[str, str] | None = None
+    """The reason and code of the end, if the run was interrupted after the answer."""

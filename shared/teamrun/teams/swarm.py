@@ -1,13 +1,12 @@
 """A team whose members decide by handoffs who speaks next."""
 
 from collections.abc import Sequence
-from typing import Self
 
 from teamrun import teams
 from teamrun.conditions.base import TerminationCondition
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.emission import Emit
-from teamrun.core.protocols import AnyMessage, ChatAgent, Team
+from teamrun.core.protocols import AnyMessage, ChatAgent
 from teamrun.json_types import JsonMapping
 from teamrun.messages import BaseAgentEvent, BaseChatMessage, HandoffMessage
 from teamrun.teams.base import BaseGroupChat
@@ -73,12 +72,6 @@ class Swarm(BaseGroupChat):
         self._current_speaker = first.name
         self._known = 0  # messages of the thread in which the latest handoff was looked for
 
-    def copy_with(self, participants: Sequence[ChatAgent | Team]) -> Self:
-        """A team like this one, before its first run, of other participants of the same names."""
-        made = self._copied(participants)
-        made._begin_order()
-        return made
-
     def _check_start(self, task: Sequence[BaseChatMessage]) -> None:
         if self._is_nested:
             return  # the handoffs in its task may be those of the outer team
@@ -134,9 +127,6 @@ class Swarm(BaseGroupChat):
 
     def _begin_order(self) -> None:
         self._current_speaker, self._known = next(iter(self._seats)), 0
-
-    async def _reset_order(self) -> None:
-        self._begin_order()
 
     def _save_manager(self, common: JsonMapping) -> "teams.state.SwarmManagerState":
         return teams.state.SwarmManagerState(**common, current_speaker=self._current_speaker)

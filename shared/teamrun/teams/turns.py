@@ -142,10 +142,11 @@ class Turns(ABC):
     @abstractmethod
     def _select_speaker(
         self, token: CancellationToken, emit: Emit[AnyMessage]
-    ) -> str | tuple[str, ...] | Awaitable[str]:
+    ) -> str | tuple[str, ...] | Awaitable[str | tuple[str, ...]]:
         """Select the next speaker: a name, or an awaitable of it that emits events meanwhile.
 
-        A tuple names agents that speak at the same time. A name that occurs twice speaks twice.
+        A tuple names agents that speak at the same time. A name that occurs twice speaks twice. If
+        it is empty, the team has nothing left to do, and `_own_end` returns the reason.
         """
 
     @abstractmethod
@@ -224,8 +225,11 @@ class Turns(ABC):
             news = () if self._waiting else await self._before_turn()
             if news:
                 await self._receive(news, emit)
-            else:
-                await self._take_turns(await self._next_speakers(token, emit), token, emit)
+                continue
+            speakers = await self._next_speakers(token, emit)
+            if speakers:
+                await self._take_turns(speakers, token, emit)
+            await self._decide()
 
     async def _before_turn(self) -> Sequence[BaseChatMessage]:
         """Messages that have arrived between turns."""
@@ -268,19 +272,21 @@ class Turns(ABC):
         if self._waiting:  # those whose turns were interrupted
             return tuple(self._waiting)
 
-        async def open_with(event: AnyMessage) -> None:
-            run.opening.append(event)
-            await emit(event)
+        async def open_with(item: AnyMessage) -> None:
+            # Messages of the team itself are kept when the selection is repeated; events are not.
+            (run.shown if isinstance(item, BaseChatMessage) else run.opening).append(item)
+            await emit(item)
 
         run.begin_turn()
         choice = self._select_speaker(token, open_with)
         if isinstance(choice, str):
             speakers = (choice,)
         else:
-            speakers = choice if isinstance(choice, tuple) else (await choice,)
-            if self.observer is not None:
+            chosen = choice if isinstance(choice, tuple) else await choice
+            speakers = (chosen,) if isinstance(chosen, str) else chosen
+            if self.observer is not None and speakers:
                 self.observer.speaker_selected(list(speakers))
-        if self._emit_team_events:
+        if self._emit_team_events and speakers:
             await open_with(
                 messages.SelectSpeakerEvent(content=list(speakers), source=self._manager_name)
             )
@@ -303,7 +309,6 @@ class Turns(ABC):
                     await self._take_turn(name, number, token, emit)
 
             await emit_together([partial(speak, name) for name in dict.fromkeys(speakers)], emit)
-        await self._decide()
 
     async def _take_turn(
         self, speaker: str, number: int, token: CancellationToken, emit: Emit[AnyMessage]
@@ -340,6 +345,12 @@ class Turns(ABC):
         if usage is not None:
             self._count_usage(usage, is_seen=False)
         self._run.complete_turn(turn.delta if turn.closing is None else [*shown, turn.closing])
+
+    async def _say(self, message: BaseChatMessage, emit: Emit[AnyMessage]) -> None:
+        """Add a message of the team itself to the conversation, within `_select_speaker`."""
+        self._deliver(self._manager_name, (message,))
+        self._thread.append(message)
+        await emit(message)
 
     def _deliver_unheard(self) -> None:
         for name, said in self._unheard:

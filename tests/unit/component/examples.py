@@ -37,6 +37,7 @@ from teamrun.models import (
 from teamrun.teams import (
     DiGraphBuilder,
     GraphFlow,
+    MagenticOneGroupChat,
     RoundRobinGroupChat,
     SelectorGroupChat,
     Swarm,
@@ -337,6 +338,25 @@ EXAMPLES = [
                         "b": {"name": "b", "edges": [], "activation": "all"},
                     }
                 },
+            },
+        ),
+    ),
+    Example(
+        lambda: MagenticOneGroupChat(
+            [agent("a")], model(), max_turns=4, final_answer_prompt="Answer."
+        ),
+        component(
+            "autogen_agentchat.teams.MagenticOneGroupChat",
+            "team",
+            {
+                "name": "MagenticOneGroupChat",
+                "description": "A team of agents.",
+                "participants": [agent_component("a")],
+                "max_turns": 4,
+                "emit_team_events": False,
+                "model_client": MODEL,
+                "max_stalls": 3,
+                "final_answer_prompt": "Answer.",
             },
         ),
     ),

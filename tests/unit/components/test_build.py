@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from tests.support.team_cases import progress
 
 from teamrun.components.building.teams import build_team
 from teamrun.components.building.wiring import InputFunc, PlainWiring
@@ -12,7 +13,14 @@ from teamrun.core.protocols import TaskResult
 from teamrun.errors import DefinitionError
 from teamrun.messages.llm import SystemMessage
 from teamrun.models.base import ChatCompletionClient
-from teamrun.teams import BaseGroupChat, GraphFlow, RoundRobinGroupChat, SelectorGroupChat, Swarm
+from teamrun.teams import (
+    BaseGroupChat,
+    GraphFlow,
+    MagenticOneGroupChat,
+    RoundRobinGroupChat,
+    SelectorGroupChat,
+    Swarm,
+)
 from teamrun.testing import ScriptedModel
 from teamrun.tools import FunctionTool, Tool
 
@@ -148,6 +156,24 @@ async def test_a_graph_flow_follows_its_edges() -> None:
     assert isinstance(team, GraphFlow)
     assert words(result) == ["user: go", "writer: Draft", "editor: END", "reader: Read"]
     assert team.stop_code == "graph_complete"
+
+
+async def test_an_orchestrator_asks_its_own_model() -> None:
+    model = ScriptedModel(
+        {
+            "orchestrator": ["F", "P", progress("a", "Go."), progress("a", "", done=True), "END"],
+            "a": ["Here"],
+        }
+    )
+    spec = {"type": "magentic_one", "agents": [agent("a")], "model": "small"}
+
+    team = build(registry(model, desk=spec), "desk")
+    with model:
+        result = await run(team)
+
+    assert isinstance(team, MagenticOneGroupChat)
+    assert words(result)[-2:] == ["a: Here", "MagenticOneOrchestrator: END"]
+    assert team.max_turns == 20
 
 
 def test_every_leaf_goes_through_the_wiring_under_its_path() -> None:

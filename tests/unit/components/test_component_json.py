@@ -12,6 +12,7 @@ from teamrun.components.building.models import Profiles
 from teamrun.components.building.tools import ToolTable
 from teamrun.components.definitions.agents import AssistantDefinition
 from teamrun.components.definitions.graphs import GraphFlowDefinition
+from teamrun.components.definitions.magentic_one import MagenticOneDefinition
 from teamrun.components.definitions.profiles import Profile
 from teamrun.components.definitions.teams import (
     RoundRobinDefinition,
@@ -223,6 +224,28 @@ def test_an_exported_graph_flow_becomes_the_canonical_form() -> None:
     assert read.graph.made().starts() == ["writer"]
 
 
+def test_an_exported_magentic_one_becomes_the_canonical_form() -> None:
+    exported = component(
+        "autogen_agentchat.teams.MagenticOneGroupChat",
+        {
+            "name": "MagenticOneGroupChat",
+            "description": "A team of agents.",
+            "participants": [assistant("writer")],
+            "model_client": model(),
+            "max_turns": 30,
+            "max_stalls": 2,
+            "final_answer_prompt": "Answer: {task}",
+            "emit_team_events": False,
+        },
+    )
+
+    read = registry().resolve(team_spec=exported).definition
+
+    assert isinstance(read, MagenticOneDefinition)
+    assert (read.model, read.max_turns, read.max_stalls) == ("main", 30, 2)
+    assert read.final_answer_prompt == "Answer: {task}"
+
+
 def test_a_loop_whose_functions_autogen_left_out_is_refused_at_the_graph() -> None:
     ways = {"a": ["b"], "b": ["a", "c"], "c": []}
     nodes = {
@@ -398,8 +421,6 @@ CASES = [
          "/provider", "RoundRobinGroupChat"),
     Case("a module", other("os.system"), "unknown_provider", "/provider", "Known"),
     Case("an agent as team", assistant(), "unknown_provider", "/provider", "no known team"),
-    Case("a team not converted", other("autogen_agentchat.teams.MagenticOneGroupChat"),
-         "component_json_not_supported", "/provider", "SelectorGroupChat"),
     Case("an unknown agent", team(other("builtins.eval")), "unknown_provider",
          f"{AGENT}/provider", "no known agent"),
     Case("an agent not converted", team(other("autogen_agentchat.agents.CodeExecutorAgent")),
@@ -451,8 +472,6 @@ def test_unsupported_parts_are_refused_at_their_location(case: Case) -> None:
 
 
 REMEDIES: dict[str, Json] = {
-    "teams.MagenticOneGroupChat": component("autogen_agentchat.teams.SelectorGroupChat", {
-        "participants": [assistant("a"), assistant("b")], "model_client": model()}),
     "agents.CodeExecutorAgent": team(assistant(tools=["look_up"])),
     "agents.SocietyOfMindAgent": team(team(assistant("inner"), name="society"), assistant("b")),
     "agents.MessageFilterAgent": team(assistant(model_context=component(

@@ -13,6 +13,7 @@ from tests.support.pages import page
 
 from teamrun.components.definitions import agents, contexts, graphs, profiles, teams
 from teamrun.components.definitions.kinds import CONDITIONS
+from teamrun.components.definitions.magentic_one import MagenticOneDefinition
 from teamrun.components.reading.problems import ProblemCode
 from teamrun.components.registry import Registry
 from teamrun.components.team_file import load_registry
@@ -39,6 +40,7 @@ CASES: dict[str, tuple[type[BaseModel], set[str]]] = {
     "### `round_robin_group_chat`": (teams.RoundRobinDefinition, {"type"}),
     "### `selector_group_chat`": (teams.SelectorDefinition, SHARED),
     "### `graph_flow`": (graphs.GraphFlowDefinition, SHARED),
+    "### `magentic_one`": (MagenticOneDefinition, SHARED - {"max_turns"}),
     "#### Graph": (graphs.GraphDefinition, set()),
     "#### Node": (graphs.NodeDefinition, set()),
     "#### Edge": (graphs.EdgeDefinition, set()),
@@ -79,7 +81,8 @@ def refused_fields(team: dict[str, Any]) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "kind", ["round_robin_group_chat", "selector_group_chat", "swarm", "graph_flow"]
+    "kind",
+    ["round_robin_group_chat", "selector_group_chat", "swarm", "graph_flow", "magentic_one"],
 )
 def test_teams_take_every_name_of_their_fields(kind: str) -> None:
     headings = ["### `round_robin_group_chat`", *({f"### `{kind}`"} & CASES.keys())]

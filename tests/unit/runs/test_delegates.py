@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from tests.support.runs import TENANT, Cluster, solo
+from tests.support.team_cases import progress
 
 from teamrun.agents import AssistantAgent, BaseChatAgent, UserProxyAgent
 from teamrun.components.building.teams import build_team
@@ -17,7 +18,14 @@ from teamrun.messages import TextMessage
 from teamrun.runs.engine.finish import Finish
 from teamrun.runs.log.entries import calls_of
 from teamrun.runs.service.requests import Answer
-from teamrun.teams import DiGraphBuilder, GraphFlow, RoundRobinGroupChat, SelectorGroupChat, Swarm
+from teamrun.teams import (
+    DiGraphBuilder,
+    GraphFlow,
+    MagenticOneGroupChat,
+    RoundRobinGroupChat,
+    SelectorGroupChat,
+    Swarm,
+)
 from teamrun.testing import ScriptedModel
 from teamrun.tools import AgentTool, FunctionTool, TeamTool
 from teamrun.tools.agent_tool import TaskRunnerTool
@@ -60,7 +68,17 @@ def _graph(model: ScriptedModel, *tools: Any) -> TeamTool:
     return TeamTool(team, "helper", "Helps.")
 
 
-KINDS: list[Callable[..., TaskRunnerTool]] = [_agent, _round_robin, _selector, _swarm, _graph]
+def _magentic(model: ScriptedModel, *tools: Any) -> TeamTool:
+    inner = AssistantAgent("inner", model, tools=[*tools] or None, reflect_on_tool_use=bool(tools))
+    ledgers = [progress("inner", "Help."), progress("inner", "", done=True)]
+    orchestrator = ScriptedModel(["facts", "plan", *ledgers, "helped"] * 9)
+    team = MagenticOneGroupChat([inner], orchestrator)
+    return TeamTool(team, "helper", "Helps.")
+
+
+KINDS: list[Callable[..., TaskRunnerTool]] = [
+    *(_agent, _round_robin, _selector, _swarm, _graph, _magentic)
+]
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__.strip("_"))
 
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 from tests.support.talkers import Passer, Stuck, Talker, texts
+from tests.support.team_cases import progress
 
 from teamrun.agents import AssistantAgent
 from teamrun.conditions import MaxMessageTermination, TextMentionTermination
@@ -20,6 +21,7 @@ from teamrun.teams import (
     DiGraphEdge,
     DiGraphNode,
     GraphFlow,
+    MagenticOneGroupChat,
     RoundRobinGroupChat,
     SelectorGroupChat,
     Swarm,
@@ -146,6 +148,11 @@ def in_a_graph() -> GraphFlow:
     return GraphFlow(agents, DiGraph(nodes=nodes), max_turns=2)
 
 
+def led() -> MagenticOneGroupChat:
+    model = ScriptedModel(["facts", "plan", progress("b", "Go."), progress("", "", done=True), "!"])
+    return MagenticOneGroupChat([Talker("a"), Talker("b")], model)
+
+
 def places(state: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     """The location of a participant's or manager's state in a state."""
     found: list[tuple[str, ...]] = []
@@ -176,7 +183,7 @@ GARBAGE: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("make", [workers, nested, selecting, swarming, in_a_graph])
+@pytest.mark.parametrize("make", [workers, nested, selecting, swarming, in_a_graph, led])
 @pytest.mark.parametrize("garbage", GARBAGE, ids=str)
 async def test_a_state_that_cannot_be_loaded_leaves_everything_as_it_was(
     make: Any, garbage: Any

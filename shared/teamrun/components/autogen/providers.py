@@ -54,9 +54,6 @@ MODELS: Final = frozenset(
 """Model clients: each is replaced by the operator's profile for the same model."""
 
 UNSUPPORTED: Final[Mapping[str, str]] = {
-    f"{_AGENTCHAT}.teams.MagenticOneGroupChat": (
-        "a SelectorGroupChat without 'max_stalls' and 'final_answer_prompt'"
-    ),
     f"{_AGENTCHAT}.agents.CodeExecutorAgent": "an assistant_agent with a registered tool",
     f"{_AGENTCHAT}.agents.SocietyOfMindAgent": "the inner team as a participant",
     f"{_AGENTCHAT}.agents.MessageFilterAgent": "the inner agent with a 'model_context'",

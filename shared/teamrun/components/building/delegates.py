@@ -11,10 +11,12 @@ from typing import Any, Final
 from teamrun.agents import AssistantAgent, UserProxyAgent
 from teamrun.components.building.wiring import PlainWiring, Wiring
 from teamrun.components.definitions.agents import UserProxyDefinition
+from teamrun.core.component.table import provider_of
 from teamrun.core.protocols import ChatAgent, InputFunc, Team
 from teamrun.errors import DefinitionError, UsageError
 from teamrun.models.base import ChatCompletionClient
-from teamrun.teams import GraphFlow, RoundRobinGroupChat, SelectorGroupChat, Swarm
+from teamrun.teams import BaseGroupChat
+from teamrun.teams.with_model import TeamWithModel
 from teamrun.tools.agent_tool import TaskRunnerTool
 from teamrun.tools.approval import ApprovedTool
 from teamrun.tools.base import StreamTool, Tool
@@ -80,14 +82,12 @@ def _copied(runner: object, path: str, leaves: "_Leaves") -> Any:
     if kind is UserProxyAgent:
         assert isinstance(runner, UserProxyAgent)
         return runner.copy_for(path, leaves)
-    if kind in (RoundRobinGroupChat, Swarm, GraphFlow):
-        assert isinstance(runner, RoundRobinGroupChat | Swarm | GraphFlow)
-        return runner.copy_with(_members(runner.participants, path, leaves))
-    if kind is SelectorGroupChat:
-        assert isinstance(runner, SelectorGroupChat)
-        members = _members(runner.participants, path, leaves)
-        chooser = leaves.model(f"{path}/selector", runner.model_client.for_agent("selector"))
-        return runner.copy_with(members, model_client=chooser)
+    if isinstance(runner, BaseGroupChat) and provider_of(kind) is not None:
+        copied = runner.copy_with(_members(runner.participants, path, leaves))
+        if not isinstance(copied, TeamWithModel):
+            return copied
+        client = copied.model_client.for_agent(copied.role)
+        return copied.with_model(leaves.model(f"{path}/{copied.role}", client))
     raise UsageError(f"{kind.__name__} is a custom class, which runs cannot share.")
 
 

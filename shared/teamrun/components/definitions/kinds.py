@@ -102,8 +102,15 @@ TEAMS: Final = Table(
         build=f"{_BUILDING}.graph_flow:build_graph_flow",
         autogen=COMPONENTS["GraphFlow"].provider,
     ),
-    planned=(
+    TeamKind(
         "magentic_one",
+        definition=f"{_DEFINITIONS}.magentic_one:MagenticOneDefinition",
+        names=("MagenticOneGroupChat", "magentic_one_group_chat"),
+        aliases=_TEAM_ALIASES,
+        build=f"{_BUILDING}.magentic_one:build_magentic_one",
+        autogen=COMPONENTS["MagenticOneGroupChat"].provider,
+    ),
+    planned=(
         "sequential",
         "concurrent",
         "hierarchical",

@@ -22,7 +22,7 @@ from teamrun.errors import DefinitionError, MissingPackage, UsageError
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.validation import misfits
 
-__all__ = ["Given", "combined", "given", "loaded", "made", "part"]
+__all__ = ["Given", "combined", "given", "loaded", "made", "part", "unlimited"]
 
 _MODELS = {"model", "replay_chat_completion_client", "chat_completion_cache"}
 _DEEPEST = 32
@@ -154,6 +154,11 @@ def made(cls: type, config: BaseModel) -> Any:
 def combined(cls: type, arguments: JsonMapping) -> Any:
     """A condition that consists of others."""
     return cls(*arguments.get("conditions", ()))
+
+
+def unlimited(cls: type, arguments: JsonMapping) -> Any:
+    """A team that has a limit of turns by default; a component without one means none."""
+    return cls(**{"max_turns": None, **arguments})
 
 
 def _object(model: ComponentModel) -> Any:

@@ -191,6 +191,14 @@ _ROWS: Final = (
         inexpressible=_NO_TYPES,
     ),
     Row(
+        "teamrun.teams.magentic_one:MagenticOneGroupChat",
+        "team",
+        "autogen_agentchat.teams.MagenticOneGroupChat",
+        {**_TEAM, "model_client": _PART, **_of("max_stalls", "final_answer_prompt")},
+        inexpressible=_NO_TYPES,
+        make="teamrun.core.component.loading:unlimited",
+    ),
+    Row(
         "teamrun.teams.selector:SelectorGroupChat",
         "team",
         "autogen_agentchat.teams.SelectorGroupChat",
