@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from teamrun.batches.service import BatchService
+from teamrun.catalog.service import TeamService
 from teamrun.core.exposition import MetricLines
 from teamrun.errors import DeliveryError, StorageError, TeamrunError
 from teamrun.json_types import JsonObject
@@ -46,7 +47,10 @@ from teamrun_api.routes import (
     runs,
     signals,
     system,
-    teams,
+    team_versions,
+)
+from teamrun_api.routes import (
+    teams as team_routes,
 )
 from teamrun_api.routes import (
     webhooks as webhook_routes,
@@ -68,7 +72,8 @@ _ROUTERS: tuple[APIRouter, ...] = (
     batch_events.router,
     batch_signals.router,
     files.router,
-    teams.router,
+    team_routes.router,
+    team_versions.router,
     webhook_routes.router,
     run_webhooks.router,
     system.router,
@@ -90,6 +95,7 @@ def create_app(
     service: RunService,
     batches: BatchService,
     webhooks: WebhookService,
+    teams: TeamService,
     settings: ApiSettings,
     checks: Mapping[str, Check] | None = None,
     live: bool = True,
@@ -98,9 +104,10 @@ def create_app(
     """An application over services that exist already; it owns none of them.
 
     Args:
-        service: Executes the requests about runs and teams.
+        service: Executes the requests about runs.
         batches: Executes the requests about batches and files.
         webhooks: Executes the requests about webhooks.
+        teams: Executes the requests about teams.
         settings: Keys and limits.
         checks: The checks of readiness, by the names shown to clients.
         live: Whether notifications of workers reach this process.
@@ -110,6 +117,7 @@ def create_app(
         service=service,
         batches=batches,
         webhooks=webhooks,
+        teams=teams,
         settings=settings,
         keyring=Keyring(settings.api_keys),
         metrics=Metrics(version=VERSION, runs=run_metrics),

@@ -1,8 +1,8 @@
 """Request bodies: from bytes to a model, and from errors to faults with pointers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import UnionType
-from typing import Annotated, Generic, TypeVar, Union, cast, get_args, get_origin
+from typing import Annotated, Generic, NamedTuple, TypeVar, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
@@ -15,7 +15,7 @@ from teamrun.validation import Misfit, misfits
 from teamrun_api.faults import InvalidBody, InvalidJson, RequestFault
 from teamrun_api.limits import MAX_NODES, check_shape
 
-__all__ = ["JsonBody", "parse_body"]
+__all__ = ["Defined", "DefinitionBody", "JsonBody", "parse_body"]
 
 MAX_FAULTS = 20
 """How many faults of a body an answer lists."""
@@ -50,8 +50,58 @@ class JsonBody(Generic[M]):
         return parse_body(data, self._model, most_values=self._most_values)
 
 
-def parse_body(data: bytes, model: type[M], *, most_values: int = MAX_NODES) -> M:
+class Defined(NamedTuple, Generic[M]):
+    """A body with a definition."""
+
+    body: M
+    at: str
+    """Where the definition is in the body, as a JSON pointer."""
+
+
+class DefinitionBody(Generic[M]):
+    """A dependency of a route: a body with `team_spec`, or one that is the definition itself."""
+
+    def __init__(self, model: type[M]) -> None:
+        """Read bodies as `model`, which has a field `team_spec`."""
+        self._model = model
+
+    async def __call__(self, request: Request) -> Defined[M]:
+        """The body of this request.
+
+        Raises:
+            InvalidJson: It is no JSON.
+            InvalidBody: A field is invalid.
+        """
+        data, at = await request.body(), "/team_spec"
+
+        def whole(value: object) -> object:
+            nonlocal at
+            if not isinstance(value, dict) or "team_spec" in value or value.keys().isdisjoint(_OWN):
+                return cast("object", value)
+            at = ""
+            return {"team_spec": cast("object", value)}
+
+        return Defined(parse_body(data, self._model, opened=whole), at)
+
+
+_OWN = frozenset({"type", "provider"})
+"""Fields by which a definition, or a component, is recognized."""
+
+
+def parse_body(
+    data: bytes,
+    model: type[M],
+    *,
+    most_values: int = MAX_NODES,
+    opened: Callable[[object], object] | None = None,
+) -> M:
     """Bytes as a model.
+
+    Args:
+        data: The bytes.
+        model: The model.
+        most_values: Maximum number of values.
+        opened: Returns what is validated in the place of the JSON value.
 
     Raises:
         InvalidJson: They are no JSON, too deep or too large, or an object has a name twice.
@@ -65,6 +115,7 @@ def parse_body(data: bytes, model: type[M], *, most_values: int = MAX_NODES) -> 
         ) from None
     check_shape(value, most=most_values)
     _check_names(data)
+    value = value if opened is None else opened(value)
     try:
         return model.model_validate(value)
     except ValidationError as error:

@@ -39,6 +39,7 @@ def app_of(runtime: Runtime, settings: ApiSettings) -> FastAPI:
         service=runtime.service,
         batches=runtime.batches,
         webhooks=runtime.webhook_service,
+        teams=runtime.teams,
         settings=settings,
         checks=runtime.checks(),
         live=runtime.live.is_shared,

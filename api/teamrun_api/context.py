@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from teamrun.batches.service import BatchService
+from teamrun.catalog.service import TeamService
 from teamrun.runs.service.service import RunService
 from teamrun.webhooks.service import WebhookService
 from teamrun_api.auth import Caller, Keyring
@@ -42,6 +43,7 @@ class Api:
     service: RunService
     batches: BatchService
     webhooks: WebhookService
+    teams: TeamService
     settings: ApiSettings
     keyring: Keyring
     metrics: Metrics
@@ -93,6 +95,11 @@ class Call:
     def webhooks(self) -> WebhookService:
         """The service of webhooks."""
         return self.api.webhooks
+
+    @property
+    def teams(self) -> TeamService:
+        """The service of teams."""
+        return self.api.teams
 
     def link(self, path: str) -> str:
         """The URL of a path of this API, as clients reach it through a proxy."""

@@ -26,7 +26,9 @@ __all__ = [
     "RunId",
     "RunReader",
     "RunWriter",
+    "TeamName",
     "TeamReader",
+    "TeamWriter",
     "Wait",
     "WebhookId",
     "WebhookReader",
@@ -73,6 +75,7 @@ AnyKey = Annotated[Call, Security(_key, scopes=[])]
 RunReader = Annotated[Call, Security(_key, scopes=["runs:read"])]
 RunWriter = Annotated[Call, Security(_key, scopes=["runs:write"])]
 TeamReader = Annotated[Call, Security(_key, scopes=["teams:read"])]
+TeamWriter = Annotated[Call, Security(_key, scopes=["teams:write"])]
 WebhookReader = Annotated[Call, Security(_key, scopes=["webhooks:read"])]
 WebhookWriter = Annotated[Call, Security(_key, scopes=["webhooks:write"])]
 
@@ -102,6 +105,11 @@ WebhookId = Annotated[
     str,
     Path(description="The webhook's id.", examples=["whe_01jd8v3m7q"], max_length=64),
     AfterValidator(_webhook),
+]
+
+TeamName = Annotated[
+    str,
+    Path(max_length=256, description="The team's name or id.", examples=["analysts"]),
 ]
 
 EventId = Annotated[

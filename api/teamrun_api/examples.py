@@ -2,6 +2,7 @@
 
 from teamrun.json_types import JsonObject
 from teamrun_api.batch_examples import BATCH_EXAMPLES
+from teamrun_api.team_examples import TEAM_EXAMPLES
 
 __all__ = ["EXAMPLES"]
 
@@ -304,6 +305,7 @@ teamrun_http_streams 0
 
 EXAMPLES: JsonObject = {
     **BATCH_EXAMPLES,
+    **TEAM_EXAMPLES,
     "Answer": _ANSWER,
     "Artifacts": _ARTIFACTS,
     "Cancel": _CANCEL,

@@ -21,7 +21,6 @@
       RouteNotFound            the path does not exist
         UnknownVersion         a path of another API version
       MethodNotAllowed         the path exists, the method does not
-      TeamNotFound             the team is not registered
     StorageError
       NotReady                 a component that the API needs does not respond
 
@@ -53,7 +52,6 @@ __all__ = [
     "RequestTimeout",
     "ResponseTooLarge",
     "RouteNotFound",
-    "TeamNotFound",
     "Unauthenticated",
     "UnknownVersion",
     "UnsupportedMediaType",
@@ -200,12 +198,6 @@ class MethodNotAllowed(UsageError):
     """The resource does not support this method."""
 
     code = "method_not_allowed"
-
-
-class TeamNotFound(UsageError):
-    """The operator registered no team of this name."""
-
-    code = "team_not_found"
 
 
 class NotReady(StorageError):

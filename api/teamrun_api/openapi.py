@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute
 
 from teamrun.batches.requests import BatchRequest
 from teamrun.batches.resources import BatchEventPage
+from teamrun.catalog.requests import AliasRequest, TeamPatch, TeamRequest, VersionRequest
 from teamrun.json_types import JsonObject
 from teamrun.resources import Problem
 from teamrun.runs.log.spec import InputMessage
@@ -58,7 +59,7 @@ _TAGS = [
     {"name": "artifacts", "description": "Files that a run has left."},
     {"name": "batches", "description": "Many runs of a team as one object."},
     {"name": "files", "description": "Files with the items of batches."},
-    {"name": "teams", "description": "Teams that the operator registered, and definitions."},
+    {"name": "teams", "description": "Registered teams with their versions, and definitions."},
     {
         "name": "webhooks",
         "description": "Signed requests that report the events of runs.",
@@ -80,6 +81,10 @@ _BODIES: tuple[type[BaseModel], ...] = (
     BatchRetryRequest,
     EmptyRequest,
     ValidateRequest,
+    TeamRequest,
+    TeamPatch,
+    VersionRequest,
+    AliasRequest,
     RotateSecretRequest,
     WebhookRequest,
     WebhookPatch,

@@ -14,7 +14,14 @@ BUFFERED_WAIT = timedelta(seconds=20)
 seconds; what is read and written besides takes a part of them.
 Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html"""
 
-Scope = Literal["runs:read", "runs:write", "teams:read", "webhooks:read", "webhooks:write"]
+Scope = Literal[
+    "runs:read",
+    "runs:write",
+    "teams:read",
+    "teams:write",
+    "webhooks:read",
+    "webhooks:write",
+]
 """The scopes of keys."""
 
 

@@ -27,6 +27,11 @@
         EndpointNotFound         the tenant has no registered webhook of this id
         DeliveryNotFound         there is no event of this id that webhooks can receive
         TooManyEndpoints         the tenant has the maximum number of registered webhooks
+        TeamNotFound             there is no team of this name or id
+        TeamVersionNotFound      the team has no such version or alias
+        TeamNameTaken            another team has this name
+        TeamReadOnly             the team is in the operator's file
+        TooManyTeams             the maximum number of teams, versions or aliases is reached
         PreconditionFailed       a resource has changed since the client read it
         DestinationRefused       a URL from input leads to a host that is not allowed
       RunError                   a run failed
@@ -103,9 +108,14 @@ __all__ = [
     "StaleAction",
     "StorageError",
     "TeamBusy",
+    "TeamNameTaken",
+    "TeamNotFound",
+    "TeamReadOnly",
+    "TeamVersionNotFound",
     "TeamrunError",
     "TerminatedException",
     "TooManyEndpoints",
+    "TooManyTeams",
     "ToolError",
     "ToolTimeout",
     "Unanswered",
@@ -328,6 +338,36 @@ class DeliveryNotFound(UsageError):
     """There is no event of this id that webhooks can receive."""
 
     code = "delivery_not_found"
+
+
+class TeamNotFound(UsageError):
+    """There is no registered team of this name or id."""
+
+    code = "team_not_found"
+
+
+class TeamVersionNotFound(UsageError):
+    """The team has no such version or alias."""
+
+    code = "team_version_not_found"
+
+
+class TeamNameTaken(UsageError):
+    """Another team has this name; choose another one, or add a version to that team."""
+
+    code = "team_name_taken"
+
+
+class TeamReadOnly(UsageError):
+    """The team is in the operator's file, so it cannot be changed over HTTP."""
+
+    code = "team_read_only"
+
+
+class TooManyTeams(UsageError):
+    """The tenant has the maximum number of teams, or the team that of versions or aliases."""
+
+    code = "too_many_teams"
 
 
 class TooManyEndpoints(UsageError):

@@ -47,6 +47,8 @@ from teamrun.webhooks.parts import WebhookParts, compose_webhooks
 if TYPE_CHECKING:
     from teamrun.batches.service import BatchService
     from teamrun.batches.sources import Sources
+    from teamrun.catalog.service import TeamService
+    from teamrun.catalog.stored import StoredTeams
     from teamrun.runs.engine.executor import Executor
     from teamrun.runs.service.service import RunService
     from teamrun.upkeep import Upkeep
@@ -138,8 +140,29 @@ class Runtime:
     to the queue `hooks` then, as no process listens for notices."""
 
     @cached_property
+    def stored_teams(self) -> "StoredTeams":
+        """The teams that clients have stored; imported at first use, as workers need none."""
+        from teamrun.catalog.stored import StoredTeams
+
+        return StoredTeams(self.store)
+
+    @cached_property
+    def teams(self) -> "TeamService":
+        """Registers and describes teams; imported at first use, as workers need none."""
+        from teamrun.catalog.service import TeamService
+
+        return TeamService(
+            registry=self.registry,
+            teams=self.service.teams,
+            stored=self.stored_teams,
+            store=self.store,
+            clock=self.clock or SystemClock(),
+        )
+
+    @cached_property
     def service(self) -> "RunService":
         """Accepts, lists, follows and steers runs; imported at first use, as workers need none."""
+        from teamrun.catalog.lookup import TeamLookup
         from teamrun.runs.service.service import RunService
 
         return RunService(
@@ -147,6 +170,7 @@ class Runtime:
             live=self.live,
             dispatcher=self.dispatcher,
             registry=self.registry,
+            catalog=TeamLookup(self.registry, self.stored_teams),
             clock=self.clock,
             duties=self.duties,
             observers=self.observers,

@@ -24,8 +24,8 @@ PREFIX = "TEAMRUN_"
 """The prefix of all environment variables."""
 
 _NAMES = """
-    action after all allow_scripted allowed_hosts api_key api_keys approve archive_events
-    batch_id batch_inputs body_limit_bytes body_timeout_seconds buffered config content
+    action after alias all allow_scripted allowed_hosts api_key api_keys approve archive_events
+    batch_id batch_inputs body_limit_bytes body_timeout_seconds buffered comment config content
     cors_origins csv custom_id data data_dir delay_seconds escape_formulas event events file
     file_limit_bytes file_version force forward from fsync grace_seconds graceful
     handover_seconds head_timeout_seconds heartbeat host idempotency_key ids input_format
@@ -33,7 +33,7 @@ _NAMES = """
     max_cost_usd max_failure_rate max_runs max_tokens max_turns metadata metrics_host
     metrics_port model namespace on_invalid output ping_seconds port queue_url queues reason
     redis_url retention_days root_path run_id say secret_env source status store_url tag team
-    tenant threads timeout_seconds to url venv wait_limit_seconds warm_mb warm_seconds watch
+    team_version tenant threads timeout_seconds to url venv wait_limit_seconds warm_mb warm_seconds watch
     webhook webhook_events webhook_id worker_name yes
 """
 

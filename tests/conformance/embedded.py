@@ -97,6 +97,7 @@ class _Program:
                 service=runtime.service,
                 batches=runtime.batches,
                 webhooks=runtime.webhook_service,
+                teams=runtime.teams,
                 settings=settings,
                 checks=runtime.checks(),
                 live=runtime.live.is_shared,

@@ -13,8 +13,12 @@ from starlette.types import Message
 from tests.support.webhooks import webhook_service
 
 from teamrun.batches.service import BatchService
+from teamrun.catalog.lookup import TeamLookup
+from teamrun.catalog.service import TeamService
+from teamrun.catalog.stored import StoredTeams
 from teamrun.components.catalog import Catalog
 from teamrun.components.registry import Registry
+from teamrun.core.clock import SystemClock
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.queues import Queue
 from teamrun.live.memory import MemoryLive
@@ -33,7 +37,7 @@ from teamrun_api.app import create_app
 from teamrun_api.readiness import Check
 from teamrun_api.settings import ApiKey, ApiSettings
 
-__all__ = ["LOCAL", "Exchange", "World", "frames_of", "key", "serve", "world"]
+__all__ = ["LOCAL", "Exchange", "World", "frames_of", "key", "serve", "team_service", "world"]
 
 LOCAL = "http://127.0.0.1"
 
@@ -123,6 +127,19 @@ class CountingService(RunService):
             await following.aclose()
 
 
+def team_service(
+    service: RunService, registry: Registry, store: ObjectStore, stored: StoredTeams | None = None
+) -> TeamService:
+    """The service of teams beside one of runs."""
+    return TeamService(
+        registry=registry,
+        teams=service.teams,
+        stored=stored or StoredTeams(store),
+        store=store,
+        clock=SystemClock(),
+    )
+
+
 class World:
     """An application and its parts."""
 
@@ -145,12 +162,13 @@ class World:
             models={"default": model or ScriptedModel(SCRIPT, latency=latency_s)},
             tools=[FunctionTool(note, description="Write a note.")],
         )
+        stored = StoredTeams(store)
         self.service = CountingService(
             store=store,
             live=self.live,
             dispatcher=self.mailbox,
             registry=self.registry,
-            catalog=catalog,
+            catalog=catalog or TeamLookup(self.registry, stored),
         )
         self.batches = BatchService(store=store, live=self.live, teams=self.service.teams)
         self.engine = Engine(
@@ -164,6 +182,7 @@ class World:
             service=self.service,
             batches=self.batches,
             webhooks=webhook_service(store),
+            teams=team_service(self.service, self.registry, store, stored),
             settings=ApiSettings(**given),
             checks=checks,
         )

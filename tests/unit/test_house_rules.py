@@ -40,7 +40,7 @@ LINES = (
     {"redis"},
     {"storage", "dispatch", "live"},
     {"runs"},
-    {"webhooks", "batches", "schedules"},
+    {"webhooks", "batches", "schedules", "catalog", "threads"},
     {"rounds"},
     {"upkeep"},
     {"runtime"},

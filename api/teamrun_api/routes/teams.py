@@ -1,32 +1,122 @@
-"""`/v1/teams`: the registered teams, and the validation of definitions."""
+"""`/v1/teams`: the teams of the operator and of the tenant, and the validation of definitions."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
+from teamrun.catalog.requests import TeamPatch, TeamRequest
+from teamrun.catalog.resources import TeamGraph, TeamSchema
 from teamrun.components.resources import TeamPage, TeamSummary, Validation
+from teamrun.errors import (
+    DefinitionError,
+    IdempotencyConflict,
+    PreconditionFailed,
+    TeamNameTaken,
+    TeamNotFound,
+    TeamReadOnly,
+    TeamVersionNotFound,
+    TooManyTeams,
+    UsageError,
+)
 from teamrun_api.answers import json_answer
-from teamrun_api.bodies import JsonBody
-from teamrun_api.declare import BODY, IDEMPOTENCY_KEY, answer, problems, takes
-from teamrun_api.dependencies import TeamReader
-from teamrun_api.faults import InvalidIdempotencyKey, TeamNotFound
+from teamrun_api.bodies import Defined, DefinitionBody, JsonBody
+from teamrun_api.conditional import blob_tag, version_in, version_tag
+from teamrun_api.declare import BODY, IDEMPOTENCY_KEY, IF_MATCH, answer, problems, takes
+from teamrun_api.dependencies import TeamName, TeamReader, TeamWriter
+from teamrun_api.faults import InvalidIdempotencyKey, PreconditionRequired
+from teamrun_api.queries import wrong_parameter
 from teamrun_api.schemas import ValidateRequest
 
-__all__ = ["router"]
+__all__ = ["WhichVersion", "router", "tagged"]
 
 router = APIRouter(tags=["teams"], default_response_class=Response)
+
+WhichVersion = Annotated[
+    str,
+    Query(max_length=64, description="A number, an alias or `latest`.", examples=["latest"]),
+]
+
+
+def tagged(
+    team: TeamSummary, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """A team with its entity tag."""
+    tag = blob_tag(team.digest) if team.revision is None else version_tag(team.revision)
+    return json_answer(team, status=status, headers={"ETag": tag, **(headers or {})})
+
+
+@router.post(
+    "/v1/teams",
+    operation_id="createTeam",
+    summary="Register a team",
+    status_code=201,
+    responses={
+        201: answer(
+            "The team.", TeamSummary, "StoredTeam", "Location", "ETag", "Idempotency-Replayed"
+        ),
+        **problems(
+            *BODY,
+            InvalidIdempotencyKey,
+            DefinitionError,
+            IdempotencyConflict,
+            TeamNameTaken,
+            TooManyTeams,
+        ),
+    },
+    openapi_extra={
+        "requestBody": takes(TeamRequest, "CreateTeam", "CreateTeamOfComponent"),
+        "parameters": [IDEMPOTENCY_KEY],
+    },
+)
+async def create_team(
+    call: TeamWriter,
+    request: Annotated[Defined[TeamRequest], Depends(DefinitionBody(TeamRequest))],
+    name: Annotated[
+        str | None,
+        Query(max_length=64, description="The name, if the body is the definition itself."),
+    ] = None,
+) -> Response:
+    """Register a team with its first version; runs of the tenant can name it from now on.
+
+    The body may also be the definition, or AutoGen component JSON, itself.
+    """
+    key, body = call.idempotency_key(), request.body
+    if name is not None:
+        try:
+            body = TeamRequest.model_validate({**body.model_dump(exclude_unset=True), "name": name})
+        except ValueError:
+            raise wrong_parameter(
+                "name",
+                "`name` begins with a letter or digit and has A-Z, a-z, digits, '_' and '-'",
+                code="invalid_name",
+            ) from None
+    made = await call.teams.create(call.tenant, body, key=key, at=request.at)
+    headers = {"Location": call.link(f"/v1/teams/{made.team.name}")}
+    if made.replayed:
+        headers["Idempotency-Replayed"] = "true"
+    return tagged(made.team, status=201, headers=headers)
 
 
 @router.get(
     "/v1/teams",
     operation_id="listTeams",
     summary="List registered teams",
-    responses={200: answer("The teams, by name.", TeamPage, "Teams"), **problems()},
+    responses={200: answer("A page of teams, by name.", TeamPage, "Teams"), **problems()},
 )
-async def list_teams(call: TeamReader) -> Response:
-    """List the teams of the operator's file, and the models that they use here."""
-    return json_answer(TeamPage(data=await call.service.teams.all(call.tenant)))
+async def list_teams(
+    call: TeamReader,
+    limit: Annotated[int, Query(ge=1, le=100, description="Maximum number of teams.")] = 100,
+    after: Annotated[
+        str | None, Query(max_length=256, description="`next_cursor` of the page before.")
+    ] = None,
+) -> Response:
+    """List the teams of the operator's file and of the tenant, and the models that they use."""
+    try:
+        return json_answer(await call.teams.list(call.tenant, limit=limit, after=after))
+    except UsageError as error:
+        raise wrong_parameter("after", error.message, code="invalid_cursor") from None
 
 
 @router.get(
@@ -34,21 +124,91 @@ async def list_teams(call: TeamReader) -> Response:
     operation_id="getTeam",
     summary="Read a registered team",
     responses={
-        200: answer("The team.", TeamSummary, "Team"),
+        200: answer("The team.", TeamSummary, "Team", "ETag"),
         **problems(TeamNotFound),
     },
 )
-async def get_team(
-    call: TeamReader,
-    name: Annotated[
-        str, Path(max_length=256, description="The team's name.", examples=["analysts"])
-    ],
-) -> Response:
+async def get_team(call: TeamReader, name: TeamName) -> Response:
     """Read one team."""
-    team = await call.service.teams.get(call.tenant, name)
-    if team is None:
-        raise TeamNotFound(f"There is no team {name!r}; GET /v1/teams lists them.")
-    return json_answer(team)
+    return tagged(await call.teams.get(call.tenant, name))
+
+
+@router.patch(
+    "/v1/teams/{name}",
+    operation_id="updateTeam",
+    summary="Change a team",
+    responses={
+        200: answer("The team.", TeamSummary, "StoredTeam", "ETag"),
+        **problems(
+            *BODY,
+            TeamNotFound,
+            TeamReadOnly,
+            TeamNameTaken,
+            PreconditionFailed,
+            PreconditionRequired,
+        ),
+    },
+    openapi_extra={"requestBody": takes(TeamPatch, "UpdateTeam"), "parameters": [IF_MATCH]},
+)
+async def update_team(
+    call: TeamWriter,
+    name: TeamName,
+    request: Annotated[TeamPatch, Depends(JsonBody(TeamPatch))],
+) -> Response:
+    """Change the name, the description or the metadata of a team; `If-Match` is required.
+
+    Its versions do not change. Runs that are accepted already do not notice.
+    """
+    revision = version_in(call.header("if-match"))
+    return tagged(await call.teams.update(call.tenant, name, request, revision=revision))
+
+
+@router.delete(
+    "/v1/teams/{name}",
+    operation_id="deleteTeam",
+    summary="Delete a team",
+    status_code=204,
+    responses={
+        204: {"description": "The team is gone."},
+        **problems(TeamNotFound, TeamReadOnly),
+    },
+)
+async def delete_team(call: TeamWriter, name: TeamName) -> Response:
+    """Delete a team with all versions. Its runs go on: each has its own copy of the definition."""
+    await call.teams.delete(call.tenant, name)
+    return Response(status_code=204)
+
+
+@router.get(
+    "/v1/teams/{name}/graph",
+    operation_id="getTeamGraph",
+    summary="Read the graph of a team",
+    responses={
+        200: answer("The graph.", TeamGraph, "TeamGraph"),
+        **problems(TeamNotFound, TeamVersionNotFound),
+    },
+)
+async def get_team_graph(
+    call: TeamReader, name: TeamName, version: WhichVersion = "latest"
+) -> Response:
+    """Read the agents and teams of a version, and who may follow whom."""
+    return json_answer(await call.teams.graph(call.tenant, name, version=version))
+
+
+@router.get(
+    "/v1/teams/{name}/schema",
+    operation_id="getTeamSchema",
+    summary="Read the schemas of a team",
+    responses={
+        200: answer("The schemas.", TeamSchema, "TeamSchema"),
+        **problems(TeamNotFound, TeamVersionNotFound),
+    },
+)
+async def get_team_schema(
+    call: TeamReader, name: TeamName, version: WhichVersion = "latest"
+) -> Response:
+    """Read JSON Schemas of the input and output of runs of a version, and of people's answers."""
+    return json_answer(await call.teams.schema(call.tenant, name, version=version))
 
 
 @router.post(

@@ -4,7 +4,6 @@ from teamrun.batches.items import Chosen
 from teamrun.batches.requests import BatchRequest
 from teamrun.batches.spec import Variant
 from teamrun.components.catalog import Teams
-from teamrun.components.definitions.digest import version_of
 from teamrun.components.registry import Resolved
 from teamrun.errors import DefinitionError
 from teamrun.runs.log.spec import TeamRef
@@ -87,8 +86,8 @@ def _variant(base: Resolved, resolved: Resolved, *, named: bool) -> Variant:
         team=TeamRef(
             name=base.name,
             digest=resolved.digest,
-            id=base.name if named else None,
-            version=version_of(base.digest),
+            id=base.id if named else None,
+            version=base.version,
         ),
         definition=resolved.definition,
         models=resolved.models,

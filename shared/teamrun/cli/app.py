@@ -23,7 +23,6 @@ from teamrun.cli import (
     screen,
     serve,
     submit,
-    teams,
     version,
     watch,
     worker,
@@ -42,6 +41,13 @@ from teamrun.cli.batch import submit as batch_submit
 from teamrun.cli.batch import watch as batch_watch
 from teamrun.cli.command import Command
 from teamrun.cli.groups import CommandGroup, group_app
+from teamrun.cli.teams import alias as teams_alias
+from teamrun.cli.teams import delete as teams_delete
+from teamrun.cli.teams import diff as teams_diff
+from teamrun.cli.teams import list as teams_list
+from teamrun.cli.teams import push as teams_push
+from teamrun.cli.teams import show as teams_show
+from teamrun.cli.teams import versions as teams_versions
 from teamrun.cli.webhooks import create as webhooks_create
 from teamrun.cli.webhooks import delete as webhooks_delete
 from teamrun.cli.webhooks import list as webhooks_list
@@ -71,8 +77,14 @@ COMMANDS = {
     "retry": retry,
     "fork": fork,
     "replay": replay,
-    "teams": teams,
     "version": version,
+    "teams list": teams_list,
+    "teams push": teams_push,
+    "teams show": teams_show,
+    "teams versions": teams_versions,
+    "teams diff": teams_diff,
+    "teams alias": teams_alias,
+    "teams delete": teams_delete,
     "batch submit": batch_submit,
     "batch watch": batch_watch,
     "batch list": batch_list,
@@ -93,6 +105,9 @@ COMMANDS = {
 }
 
 GROUPS = {
+    "teams": CommandGroup(
+        "Registered teams, their versions and aliases.", default="list", is_bare=True
+    ),
     "batch": CommandGroup("Many runs of a team as one object.", default="submit"),
     "webhooks": CommandGroup("Registered webhooks, and events for a receiver of your own."),
 }

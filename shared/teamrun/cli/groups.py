@@ -16,6 +16,8 @@ class CommandGroup:
     help: str
     default: str | None = None
     """The second word that may be left out; None if there is none."""
+    is_bare: bool = False
+    """Whether the first word alone is a command, the default one, too; otherwise it prints help."""
 
 
 def group_app(group: CommandGroup) -> typer.Typer:
@@ -26,8 +28,11 @@ def group_app(group: CommandGroup) -> typer.Typer:
 
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
             known = {*self.commands, *ctx.help_option_names}
-            if group.default is not None and args and args[0] not in known:
+            is_left_out = args[0] not in known if args else group.is_bare
+            if group.default is not None and is_left_out:
                 args = [group.default, *args]
             return super().parse_args(ctx, args)
 
-    return typer.Typer(cls=Group, help=group.help, no_args_is_help=True, rich_markup_mode=None)
+    return typer.Typer(
+        cls=Group, help=group.help, no_args_is_help=not group.is_bare, rich_markup_mode=None
+    )

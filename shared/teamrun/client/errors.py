@@ -9,7 +9,7 @@
             RunNotFoundError          there is no such run
             RunDeletedError           the run of this idempotency key has been deleted
             BatchDeletedError         the batch of this idempotency key has been deleted
-            TeamNotFoundError         the operator registered no such team
+            TeamNotFoundError         there is no such team, version or alias
             ArtifactNotFoundError     the run has no such file
             BatchNotFoundError        there is no such batch
             UploadNotFoundError       there is no such uploaded file
@@ -21,6 +21,8 @@
             RunInBatchError           the run belongs to a batch that has not ended
             BatchEndedError           the batch has ended
             BatchNotFinishedError     the batch has not ended
+            TeamNameTakenError        another team has this name
+            TeamReadOnlyError         the team is in the operator's file
           InvalidRequestError         a part of the request is invalid (400, 413, 415, 422)
             InvalidDefinitionError    the definition of the team is invalid
             UnfitAnswerError          the answer does not match the question
@@ -78,7 +80,9 @@ __all__ = [
     "ServerUnreachableError",
     "ServiceUnavailableError",
     "StaleActionError",
+    "TeamNameTakenError",
     "TeamNotFoundError",
+    "TeamReadOnlyError",
     "TeamrunAPIError",
     "UnfitAnswerError",
     "UnreadableRunError",
@@ -168,8 +172,8 @@ class BatchDeletedError(NotFoundError, errors.BatchDeleted):
     """The batch of this idempotency key has been deleted; use a new key."""
 
 
-class TeamNotFoundError(NotFoundError):
-    """The operator registered no such team."""
+class TeamNotFoundError(NotFoundError, errors.TeamNotFound):
+    """There is no such team, or it has no such version or alias."""
 
 
 class ArtifactNotFoundError(NotFoundError, errors.ArtifactNotFound):
@@ -214,6 +218,14 @@ class BatchEndedError(ConflictError, errors.BatchEnded):
 
 class BatchNotFinishedError(ConflictError, errors.BatchNotFinished):
     """The batch has not ended: wait for its end, or cancel it."""
+
+
+class TeamNameTakenError(ConflictError, errors.TeamNameTaken):
+    """Another team has this name; choose another one, or add a version to that team."""
+
+
+class TeamReadOnlyError(ConflictError, errors.TeamReadOnly):
+    """The team is in the operator's file, so it cannot be changed over HTTP."""
 
 
 class InvalidRequestError(RequestError):

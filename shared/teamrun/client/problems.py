@@ -34,7 +34,10 @@ CODES: Mapping[str, type[TeamrunAPIError]] = {
     "run_not_finished": errors.RunNotFinishedError,
     "run_not_found": errors.RunNotFoundError,
     "stale_action": errors.StaleActionError,
+    "team_name_taken": errors.TeamNameTakenError,
     "team_not_found": errors.TeamNotFoundError,
+    "team_read_only": errors.TeamReadOnlyError,
+    "team_version_not_found": errors.TeamNotFoundError,
     "unfit_answer": errors.UnfitAnswerError,
     "unreadable_entry": errors.UnreadableRunError,
 }

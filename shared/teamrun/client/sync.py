@@ -130,11 +130,22 @@ class Files(Group):
 
 
 class Teams(Group):
-    """`client.teams`: the teams that the operator registered."""
+    """`client.teams`: the registered teams, with versions and aliases."""
 
+    create = bind(teams.create)
     list = bind(teams.list_teams)
     get = bind(teams.get_team)
+    update = bind(teams.update)
+    delete = bind(teams.delete_team)
     validate = bind(teams.validate)
+    add_version = bind(teams.add_version)
+    versions = bind(teams.versions)
+    get_version = bind(teams.get_version)
+    put_alias = bind(teams.put_alias)
+    delete_alias = bind(teams.delete_alias)
+    diff = bind(teams.diff)
+    graph = bind(teams.graph)
+    schema = bind(teams.schema)
 
 
 class Webhooks(Group):

@@ -2,7 +2,8 @@
 
 A `Registry` contains the models, tools, custom agents and teams of one process. A `Catalog` finds
 a tenant's team by name. It is asynchronous, so that teams can be read from a store;
-`RegisteredTeams` serves those of the registry, the same for every tenant. The service of runs and
+`RegisteredTeams` serves those of the registry, the same for every tenant; `teamrun.catalog` adds
+those that clients have stored. The service of runs and
 the HTTP API use `Teams`, not a registry, to find teams.
 """
 
@@ -31,8 +32,16 @@ class Catalog(Protocol):
         """
         ...
 
-    async def teams(self, tenant: str) -> Sequence[Resolved]:
+    async def summaries(self, tenant: str) -> Sequence[TeamSummary]:
         """All teams of the tenant, by name.
+
+        Raises:
+            Unavailable: The store of the teams does not respond.
+        """
+        ...
+
+    async def summary(self, tenant: str, name: str) -> TeamSummary | None:
+        """The team of exactly that name; None if there is none.
 
         Raises:
             Unavailable: The store of the teams does not respond.
@@ -54,9 +63,15 @@ class RegisteredTeams:
         """
         return self._registry.resolve(team=name)
 
-    async def teams(self, tenant: str) -> Sequence[Resolved]:
+    async def summaries(self, tenant: str) -> Sequence[TeamSummary]:
         """All registered teams, by name."""
-        return self._registry.registered()
+        return self._registry.teams()
+
+    async def summary(self, tenant: str, name: str) -> TeamSummary | None:
+        """The team of exactly that name; None if there is none."""
+        if name not in self._registry.team_names():
+            return None
+        return self._registry.summary(self._registry.resolve(team=name))
 
 
 class Teams:
@@ -114,13 +129,13 @@ class Teams:
         notes = self._registry.notes(resolved.definition, "/team")
         return Validation(valid=True, warnings=notes)
 
-    async def all(self, tenant: str) -> list[TeamSummary]:
+    async def all(self, tenant: str) -> Sequence[TeamSummary]:
         """The teams of a tenant, by name.
 
         Raises:
             Unavailable: The catalog does not respond.
         """
-        return [self._registry.summary(team) for team in await self._catalog.teams(tenant)]
+        return await self._catalog.summaries(tenant)
 
     async def get(self, tenant: str, name: str) -> TeamSummary | None:
         """The team of exactly that name; None if there is none.
@@ -128,8 +143,4 @@ class Teams:
         Raises:
             Unavailable: The catalog does not respond.
         """
-        try:
-            resolved = await self._catalog.resolve(tenant, name)
-        except DefinitionError:
-            return None
-        return self._registry.summary(resolved) if resolved.name == name else None
+        return await self._catalog.summary(tenant, name)

@@ -13,7 +13,8 @@ from teamrun.components.building.custom_agents import CustomAgentTable, MakeAgen
 from teamrun.components.building.models import Profiles
 from teamrun.components.building.tools import ToolTable
 from teamrun.components.definitions.base import BaseParticipantDefinition, TeamDefinition
-from teamrun.components.definitions.digest import digest, version_of
+from teamrun.components.definitions.digest import digest as digest_of
+from teamrun.components.definitions.digest import version_of
 from teamrun.components.definitions.environment import expand, variables
 from teamrun.components.definitions.names import agents_of, classes_of, models_of, tools_of
 from teamrun.components.definitions.overrides import overridden
@@ -56,6 +57,10 @@ class Resolved(NamedTuple):
     """A team as a run pins it."""
 
     name: str
+    id: str
+    """The name, or the id of a stored team."""
+    version: str
+    """The number of the version of a stored team, otherwise the first 12 digits of `digest`."""
     digest: str
     definition: TeamDefinition
     models: dict[str, str]
@@ -183,10 +188,46 @@ class Registry:
         changed = overridden(definition, model=model, max_turns=max_turns)
         return self._resolved(name, changed)
 
+    def pinned(
+        self, name: str, definition: TeamDefinition, *, id: str, version: str, digest: str
+    ) -> Resolved:
+        """A stored version of a team, whose names may have been removed since it was stored.
+
+        Args:
+            name: The name of the team.
+            definition: As it was stored.
+            id: Of the team.
+            version: The number of the version.
+            digest: Of the definition, as it was when the version was stored.
+
+        Raises:
+            DefinitionError: A model, tool or custom agent is not registered any more; the pointer
+                is `/team`.
+        """
+        problems = Problems()
+        scope = Scope(models=self._models, tools=self._tools, agents=self._agents)
+        for names, check in (
+            (models_of(definition), scope.check_model),
+            (tools_of(definition), scope.check_tool),
+            (classes_of(definition), scope.check_agent),
+        ):
+            for each in sorted(names):
+                found = Problems()
+                check(each, "/team", found)
+                for problem in found.found:
+                    detail = f"Version {version} of the team {name!r}: {problem.detail}"
+                    problems.add("/team", problem.code, detail)
+        problems.raise_any()
+        resolved = self._resolved(name, definition)
+        return resolved._replace(id=id, version=version, digest=digest)
+
     def _resolved(self, name: str, definition: TeamDefinition) -> Resolved:
+        digest = digest_of(definition)
         return Resolved(
             name=name,
-            digest=digest(definition),
+            id=name,
+            version=version_of(digest),
+            digest=digest,
             definition=definition,
             models={name: self._models.digest(name) for name in sorted(models_of(definition))},
             tools={name: self._tools.digest(name) for name in sorted(tools_of(definition))},
@@ -221,6 +262,10 @@ class Registry:
         """The names of all model profiles."""
         return sorted(self._models)
 
+    def team_names(self) -> list[str]:
+        """The names of the registered teams."""
+        return sorted(self._teams)
+
     def teams(self) -> "list[TeamSummary]":
         """The registered teams, by name."""
         return [self.summary(team) for team in self.registered()]
@@ -237,9 +282,9 @@ class Registry:
 
         definition = team.definition
         return TeamSummary(
-            id=team.name,
+            id=team.id,
             name=team.name,
-            version=version_of(team.digest),
+            version=team.version,
             digest=team.digest,
             type=definition.type,
             description=definition.description,
@@ -299,8 +344,12 @@ class Registry:
         )
 
     def model_uses(self, definition: TeamDefinition) -> "list[ModelUse]":
-        """The models that the profiles of a definition resolve to in this process."""
-        return [self.model_use(profile) for profile in sorted(models_of(definition))]
+        """The models that the profiles of a definition resolve to in this process.
+
+        Profiles that a stored definition names and that are gone are left out.
+        """
+        named = sorted(models_of(definition))
+        return [self.model_use(profile) for profile in named if profile in self._models]
 
     def scripted_fallbacks(self) -> "list[ModelUse]":
         """The profiles that a script answers here because a variable is not set.

@@ -1,13 +1,26 @@
 """The resources of `/v1/teams` and `/v1/teams:validate`."""
 
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from teamrun.components.reading.problems import ProblemCode
 from teamrun.core.tolerance import OPEN
 
-__all__ = ["DefinitionProblem", "ModelUse", "Note", "TeamPage", "TeamSummary", "Validation"]
+__all__ = [
+    "DefinitionProblem",
+    "ModelUse",
+    "Note",
+    "TeamPage",
+    "TeamSource",
+    "TeamSummary",
+    "Validation",
+]
+
+
+TeamSource = Literal["operator", "stored"]
+"""Who registered a team."""
 
 
 class _Resource(BaseModel):
@@ -61,13 +74,14 @@ class ModelUse(_Resource):
 
 
 class TeamSummary(_Resource):
-    """A registered team."""
+    """A registered team, with its newest version."""
 
     id: str
-    """The name for requests."""
+    """The name for requests; of a stored team, an id that a change of its name does not change."""
     name: str
     version: str
-    """The first 12 digits of `digest`."""
+    """The number of the newest version of a stored team; of the operator's teams, the first 12
+    digits of `digest`."""
     digest: str
     """sha256 of the canonical definition, in hexadecimal; runs pin it."""
     type: str
@@ -75,10 +89,19 @@ class TeamSummary(_Resource):
     agents: list[str]
     models: list[ModelUse]
     tools: list[str]
+    source: Annotated[TeamSource, OPEN] = "operator"
+    """Whether the operator's file has the team, or a client has stored it."""
+    aliases: dict[str, int] = {}
+    """The versions that can be named `team@alias`."""
+    metadata: dict[str, str] = {}
+    revision: int | None = None
+    """Increases with each change of a stored team; its `ETag` is `"v{revision}"`."""
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
 
 
 class TeamPage(_Resource):
-    """All registered teams, by name."""
+    """A page of the registered teams, by name."""
 
     data: list[TeamSummary]
     next_cursor: str | None = None

@@ -10,10 +10,10 @@ from teamrun.errors import NotFound, StorageError
 from teamrun.json_types import JsonObject
 from teamrun.runs.log.keys import endpoint_hook_folder, webhook_folder
 from teamrun.storage.base import ObjectStore
+from teamrun.storage.versions import newest_keys, version_key
 from teamrun.webhooks.endpoint import Endpoint
 from teamrun.webhooks.jobs import Job
 from teamrun.webhooks.sources import GONE, Gone, Logged
-from teamrun.webhooks.versions import newest_keys, version_key
 
 __all__ = ["EndpointSource"]
 

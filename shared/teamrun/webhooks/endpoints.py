@@ -31,6 +31,7 @@ from teamrun.runs.log.keys import (
     with_webhooks,
 )
 from teamrun.storage.base import ObjectStore
+from teamrun.storage.versions import newest, version_key, write_version
 from teamrun.webhooks.endpoint import Endpoint
 from teamrun.webhooks.stored_endpoints import (
     Failing,
@@ -40,7 +41,6 @@ from teamrun.webhooks.stored_endpoints import (
     read_endpoints,
 )
 from teamrun.webhooks.target import DisabledBecause
-from teamrun.webhooks.versions import newest, version_key, write_version
 
 __all__ = ["MOST_ENDPOINTS", "Endpoints"]
 

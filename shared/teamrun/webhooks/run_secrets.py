@@ -7,9 +7,9 @@ from teamrun.core.clock import Clock
 from teamrun.errors import StorageError
 from teamrun.runs.log.keys import webhook_folder
 from teamrun.storage.base import ObjectStore
+from teamrun.storage.versions import newest, write_version
 from teamrun.webhooks.secret import Secret
 from teamrun.webhooks.target import OWN
-from teamrun.webhooks.versions import newest, write_version
 
 __all__ = ["Secrets"]
 

@@ -17,9 +17,9 @@ from teamrun.runs.log.keys import (
     webhooks_folder,
 )
 from teamrun.storage.base import ObjectStore
+from teamrun.storage.versions import newest, newest_keys, version_key
 from teamrun.webhooks.endpoint import Endpoint
 from teamrun.webhooks.target import OWN, Target
-from teamrun.webhooks.versions import newest, newest_keys, version_key
 
 __all__ = ["Failing", "Known", "Stored", "read_endpoint", "read_endpoints"]
 

@@ -32,6 +32,7 @@ async def cold() -> dict[str, float]:
                 service=runtime.service,
                 batches=runtime.batches,
                 webhooks=runtime.webhook_service,
+                teams=runtime.teams,
                 settings=settings,
             )
             scope = {

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from tests.support.api import team_service
 from tests.support.batches import Batches, jsonl
 from tests.support.webhooks import URL, webhook_service
 
@@ -24,6 +25,9 @@ class Api:
             service=batches.cluster.service,
             batches=batches.service,
             webhooks=webhook_service(batches.cluster.store),
+            teams=team_service(
+                batches.cluster.service, batches.cluster.registry, batches.cluster.store
+            ),
             settings=ApiSettings(**settings),
             checks={},
         )

@@ -8,8 +8,9 @@ import httpx2
 import pytest
 from tests.support.api import TEAM, World, key, world
 
-from teamrun.components.catalog import Catalog
+from teamrun.components.catalog import Catalog, RegisteredTeams
 from teamrun.components.registry import Registry, Resolved
+from teamrun.components.resources import TeamSummary
 from teamrun.errors import Unavailable
 from teamrun.testing import ScriptedModel
 
@@ -37,8 +38,11 @@ class StoredTeams(Catalog):
     async def resolve(self, tenant: str, name: str) -> Resolved:
         return (await self._of(tenant)).resolve(team=name)
 
-    async def teams(self, tenant: str) -> Sequence[Resolved]:
-        return (await self._of(tenant)).registered()
+    async def summaries(self, tenant: str) -> Sequence[TeamSummary]:
+        return (await self._of(tenant)).teams()
+
+    async def summary(self, tenant: str, name: str) -> TeamSummary | None:
+        return await RegisteredTeams(await self._of(tenant)).summary(tenant, name)
 
     async def _of(self, tenant: str) -> Registry:
         await asyncio.sleep(0)

@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 from hypothesis import settings
+from tests.support.api import team_service
 from tests.support.audit import violations_of
 from tests.support.damage import DAMAGES, KEY, Damage, Wreck, ages, build, cluster_over, execute
 from tests.support.examples import FULL
@@ -51,6 +52,7 @@ class Deployment:
                 store=store, live=self.cluster.live, teams=self.cluster.service.teams
             ),
             webhooks=webhook_service(store),
+            teams=team_service(self.cluster.service, self.cluster.registry, store),
             settings=ApiSettings(),
             checks={},
         )

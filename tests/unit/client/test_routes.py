@@ -71,8 +71,23 @@ CALLS: dict[str, Request[Any] | Paged[Any] | Lines[Any]] = {
     "listRunArtifacts": artifacts.list_artifacts("run_1"),
     "getRunArtifact": artifacts.read("run_1", "chart.png"),
     "getRunArtifactVersion": artifacts.read("run_1", "chart.png", version=2),
-    "listTeams": teams.list_teams(),
+    "createTeam": teams.create(
+        "haiku", {}, description="d", metadata={"a": "b"}, comment="c", idempotency_key="k"
+    ),
+    "listTeams": teams.list_teams(limit=3, after="c"),
     "getTeam": teams.get_team("analysts"),
+    "updateTeam": teams.update(
+        "haiku", new_name="poem", description="d", metadata={"a": "b"}, revision=3
+    ),
+    "deleteTeam": teams.delete_team("haiku"),
+    "addTeamVersion": teams.add_version("haiku", {}, comment="c", idempotency_key="k"),
+    "listTeamVersions": teams.versions("haiku", limit=3, after="c"),
+    "getTeamVersion": teams.get_version("haiku", 2),
+    "putTeamAlias": teams.put_alias("haiku", "production", 2, revision=3),
+    "deleteTeamAlias": teams.delete_alias("haiku", "production"),
+    "diffTeamVersions": teams.diff("haiku", 1, 2),
+    "getTeamGraph": teams.graph("haiku", version=2),
+    "getTeamSchema": teams.schema("haiku", version="production"),
     "validateTeam": teams.validate("analysts"),
     "getWebhookSecret": webhooks.run_secret(),
     "rotateWebhookSecret": webhooks.rotate_run_secret(overlap_seconds=60),

@@ -3,10 +3,10 @@
 from teamrun.core.refs import RunRef
 from teamrun.runs.log.keys import webhook_folder
 from teamrun.storage.memory import MemoryStore
+from teamrun.storage.versions import write_version
 from teamrun.webhooks.endpoint_source import EndpointSource
 from teamrun.webhooks.jobs import Job
 from teamrun.webhooks.sources import GONE
-from teamrun.webhooks.versions import write_version
 
 REF = RunRef("default", "whe_0123456789abcdef0123456789abcdef")
 

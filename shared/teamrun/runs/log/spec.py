@@ -85,10 +85,11 @@ class TeamRef(BaseModel):
     digest: str
     """sha256 of the canonical definition, in hexadecimal."""
     id: str | None = None
-    """The name by which a request refers to the team; null if the request contained the
-    definition."""
+    """The name by which a request refers to the team, or the id of a stored team; null if the
+    request contained the definition."""
     version: str | None = None
-    """The version of the registered team, before `overrides`: the first 12 digits of its digest."""
+    """The version of the registered team, before `overrides`: the number of that of a stored team,
+    otherwise the first 12 digits of its digest."""
 
 
 class ForkPoint(BaseModel):

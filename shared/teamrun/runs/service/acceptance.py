@@ -18,7 +18,6 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 
 from teamrun.components.catalog import Teams
-from teamrun.components.definitions.digest import version_of
 from teamrun.components.registry import Resolved
 from teamrun.core.ids import new_id
 from teamrun.core.refs import RunRef
@@ -130,8 +129,8 @@ class Acceptance(Operations):
             registered = TeamRef(
                 name=resolved.name,
                 digest=resolved.digest,
-                id=None if request.team is None else resolved.name,
-                version=version_of(resolved.digest),
+                id=None if request.team is None else resolved.id,
+                version=resolved.version,
             )
             if (changes := request.overrides).model or changes.max_turns:
                 resolved = self.teams.overridden(

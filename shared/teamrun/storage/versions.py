@@ -10,7 +10,14 @@ from typing import NamedTuple
 from teamrun.errors import NotFound
 from teamrun.storage.base import ObjectStore
 
-__all__ = ["Version", "newest", "newest_keys", "version_key", "write_version"]
+__all__ = [
+    "Version",
+    "newest",
+    "newest_keys",
+    "newest_number",
+    "version_key",
+    "write_version",
+]
 
 
 class Version(NamedTuple):
@@ -27,11 +34,26 @@ async def newest(store: ObjectStore, folder: str) -> Version | None:
     Raises:
         StorageError: Storage does not respond, or refuses the object.
     """
-    while (number := newest_keys(await store.list(folder)).get(folder)) is not None:
+    while (number := await newest_number(store, folder)) is not None:
         # A document that is being deleted loses its versions before the last one.
         with contextlib.suppress(NotFound):
             return Version(number, await store.get(version_key(folder, number)))
     return None
+
+
+async def newest_number(store: ObjectStore, folder: str) -> int | None:
+    """The number of the newest version; None if there is none.
+
+    Raises:
+        StorageError: Storage does not respond.
+    """
+    found, after = None, ""
+    while page := await store.list(folder, after=after):
+        found = newest_keys(page).get(folder, found)
+        if len(page) < 1_000:
+            break
+        after = page[-1]
+    return found
 
 
 def newest_keys(keys: list[str]) -> dict[str, int]:

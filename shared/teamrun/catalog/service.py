@@ -1,0 +1,676 @@
+"""The operations on teams of the HTTP API: register, change, add versions, describe."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import to_json
+
+from teamrun.catalog.diff import differences
+from teamrun.catalog.graph import graph_of
+from teamrun.catalog.lookup import summary_of
+from teamrun.catalog.records import (
+    StoredTeam,
+    StoredVersion,
+    TeamIndex,
+    deleted_key,
+    team_folder,
+)
+from teamrun.catalog.requests import (
+    AliasRequest,
+    Name,
+    TeamPatch,
+    TeamRequest,
+    VersionRequest,
+    check_alias,
+)
+from teamrun.catalog.resources import (
+    TeamDiff,
+    TeamGraph,
+    TeamSchema,
+    TeamVersion,
+    VersionPage,
+    VersionSummary,
+)
+from teamrun.catalog.schema import schema_of
+from teamrun.catalog.stored import StoredTeams
+from teamrun.components.catalog import Teams
+from teamrun.components.definitions.base import TeamDefinition
+from teamrun.components.registry import Registry, Resolved
+from teamrun.components.resources import TeamPage, TeamSummary
+from teamrun.core.clock import Clock
+from teamrun.core.ids import new_id
+from teamrun.errors import (
+    DefinitionError,
+    IdempotencyConflict,
+    NotFound,
+    PreconditionFailed,
+    TeamNameTaken,
+    TeamNotFound,
+    TeamReadOnly,
+    TeamVersionNotFound,
+    TooManyTeams,
+    UsageError,
+)
+from teamrun.json_types import JsonMapping, JsonObject
+from teamrun.runs.log.keys import idempotency_key
+from teamrun.runs.service.requests import request_digest
+from teamrun.storage.base import ObjectStore
+from teamrun.storage.versions import version_key
+
+__all__ = ["MOST_ALIASES", "MOST_TEAMS", "MOST_VERSIONS", "Added", "Registered", "TeamService"]
+
+MOST_TEAMS: Final = 500
+"""Maximum number of stored teams of a tenant."""
+
+MOST_VERSIONS: Final = 10_000
+"""Maximum number of versions of a team."""
+
+MOST_ALIASES: Final = 50
+"""Maximum number of aliases of a team."""
+
+_SCOPE: Final = "POST /v1/teams"
+_SPEC: Final = "/team_spec"
+_NAME: Final[TypeAdapter[str]] = TypeAdapter(Name)
+
+
+class Registered(NamedTuple):
+    """A team, after a request to register it."""
+
+    team: TeamSummary
+    replayed: bool
+    """The Idempotency-Key was used for the same request before."""
+
+
+class Added(NamedTuple):
+    """A version, after a request to add it."""
+
+    version: TeamVersion
+    is_new: bool
+    """Otherwise the newest version has the same definition."""
+    replayed: bool
+    """The Idempotency-Key was used for the same request before."""
+
+
+class _KeyRecord(BaseModel, defer_build=True):
+    request_hash: str
+    team_id: str
+    base: int = 0
+    """The newest version when the key was first used to add a version."""
+
+
+class TeamService:
+    """The teams of all tenants; each method takes a tenant and only accesses its own.
+
+    A team is named by its name or by its id. All methods raise `StorageError` if storage does not
+    respond or a record is damaged; their descriptions name the other errors.
+
+    Args:
+        registry: Reads definitions, and has the operator's teams.
+        teams: Finds teams; it looks them up in `stored`.
+        stored: The stored teams.
+        store: The storage of the records of Idempotency-Keys.
+        clock: The time of changes.
+    """
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        teams: Teams,
+        stored: StoredTeams,
+        store: ObjectStore,
+        clock: Clock,
+    ) -> None:
+        self._registry = registry
+        self._teams = teams
+        self._stored = stored
+        self._store = store
+        self._clock = clock
+
+    # Reading
+
+    async def list(self, tenant: str, *, limit: int, after: str | None = None) -> TeamPage:
+        """A page of the teams of the operator and of the tenant, by name.
+
+        Raises:
+            UsageError: `after` is not a cursor.
+        """
+        name, tilde, team_id = (after or "~").partition("~")
+        if not tilde:
+            raise UsageError("the cursor is invalid; send `next_cursor` of the page before")
+        teams = await self._teams.all(tenant)
+        left = [team for team in teams if (team.name, team.id) > (name, team_id)]
+        page, has_more = left[:limit], len(left) > limit
+        cursor = f"{page[-1].name}~{page[-1].id}" if has_more else None
+        return TeamPage(data=page, next_cursor=cursor, has_more=has_more)
+
+    async def get(self, tenant: str, name: str) -> TeamSummary:
+        """A team with its newest version.
+
+        Raises:
+            TeamNotFound: There is none.
+        """
+        team = await self._teams.get(tenant, name)
+        if team is None:
+            raise _not_found(name)
+        return team
+
+    async def versions(
+        self, tenant: str, name: str, *, limit: int, after: str | None = None
+    ) -> VersionPage:
+        """A page of the versions of a team, the newest first.
+
+        Raises:
+            TeamNotFound: There is no such team.
+            UsageError: `after` is not a cursor.
+        """
+        if after is not None and not (after.isascii() and after.isdigit()):
+            raise UsageError("the cursor is invalid; send `next_cursor` of the page before")
+        if self._is_operators(name):
+            return VersionPage(data=[_summary(self._registry.resolve(team=name))])
+        team = await self._team(tenant, name)
+        first = team.latest if after is None else min(int(after) - 1, team.latest)
+        numbers = range(first, max(first - limit, 0), -1)
+        found = [await self._version(tenant, team, number) for number in numbers]
+        has_more = bool(numbers) and numbers[-1] > 1
+        return VersionPage(
+            data=[_described(team, each) for each in found],
+            next_cursor=str(numbers[-1]) if has_more else None,
+            has_more=has_more,
+        )
+
+    async def version(self, tenant: str, name: str, version: str) -> TeamVersion:
+        """A version of a team: a number, an alias or `latest`.
+
+        Raises:
+            TeamNotFound: There is no such team.
+            TeamVersionNotFound: It has no such version.
+        """
+        if self._is_operators(name):
+            resolved = self._registry.resolve(team=name)
+            if version not in ("latest", resolved.version):
+                raise TeamVersionNotFound(
+                    f"The operator's team {name!r} has one version, {resolved.version!r}."
+                )
+            shown = _summary(resolved)
+            return TeamVersion(**shown.model_dump(), definition=_plain(resolved.definition))
+        team = await self._team(tenant, name)
+        stored = await self._version(tenant, team, _number(team, version))
+        return _whole(team, stored)
+
+    async def diff(self, tenant: str, name: str, *, before: str, after: str) -> TeamDiff:
+        """What differs between two versions.
+
+        Raises:
+            TeamNotFound: There is no such team.
+            TeamVersionNotFound: It has no such version.
+        """
+        old = await self.version(tenant, name, before)
+        new = await self.version(tenant, name, after)
+        return TeamDiff(
+            from_version=old.version,
+            to_version=new.version,
+            changes=differences(old.definition, new.definition),
+        )
+
+    async def graph(self, tenant: str, name: str, *, version: str = "latest") -> TeamGraph:
+        """The members of a version, and who may follow whom.
+
+        Raises:
+            TeamNotFound: There is no such team.
+            TeamVersionNotFound: It has no such version.
+        """
+        found, definition = await self._definition(tenant, name, version)
+        return graph_of(definition, version=found)
+
+    async def schema(self, tenant: str, name: str, *, version: str = "latest") -> TeamSchema:
+        """What goes into a run of a version, and what comes out.
+
+        Raises:
+            TeamNotFound: There is no such team.
+            TeamVersionNotFound: It has no such version.
+        """
+        found, definition = await self._definition(tenant, name, version)
+        return schema_of(definition, version=found)
+
+    # Changing
+
+    async def create(
+        self,
+        tenant: str,
+        request: TeamRequest,
+        *,
+        key: str | None = None,
+        at: str = _SPEC,
+    ) -> Registered:
+        """Register a team with its first version.
+
+        Args:
+            tenant: The tenant.
+            request: The team.
+            key: The Idempotency-Key.
+            at: The place of the definition in the request body, for pointers.
+
+        Raises:
+            DefinitionError: The definition is invalid, or the name; has a `pointer`.
+            TeamNameTaken: A team has this name.
+            TooManyTeams: The tenant has `MOST_TEAMS` already.
+            IdempotencyConflict: The key was used with another request.
+        """
+        resolved = self._read(request.team_spec, at)
+        name = request.name or _own_name(request.team_spec)
+        hash_, team_id, replayed = request_digest(request), new_id("team"), False
+        place = None if key is None else idempotency_key(tenant, _SCOPE, key)
+        if place is not None:
+            record, replayed = await self._first_use(
+                place, _KeyRecord(request_hash=hash_, team_id=team_id)
+            )
+            team_id = record.team_id
+            if replayed:
+                found = (await self._stored.index(tenant)).find(team_id)
+                if found is not None:
+                    return Registered(await self._shown(tenant, found), replayed=True)
+                await self._check_not_deleted(tenant, team_id)
+        now = self._clock.now()
+        team = StoredTeam(
+            id=team_id,
+            name=name,
+            description=request.description,
+            metadata=request.metadata,
+            created_at=now,
+            updated_at=now,
+        )
+        first = self._new_version(1, resolved, request.comment, now, None)
+
+        def add(index: TeamIndex) -> TeamIndex | None:
+            if index.find(team_id) is not None:
+                return None
+            self._check_free(index, name)
+            if len(index.teams) >= MOST_TEAMS:
+                raise TooManyTeams(
+                    f"A tenant has at most {MOST_TEAMS} teams; delete one that is not used."
+                )
+            return index.having(team)
+
+        try:
+            add(await self._stored.index(tenant))  # nothing is written for a name that is taken
+            await self._stored.add_version(tenant, team_id, first)
+            index = await self._stored.change(tenant, add)
+        except (TeamNameTaken, TooManyTeams):
+            # The request cannot succeed now, so its key may be used with a corrected one.
+            await self._store.delete(version_key(team_folder(tenant, team_id), 1))
+            if place is not None:
+                await self._store.delete(place)
+            raise
+        return Registered(await self._shown(tenant, index.find(team_id) or team), replayed)
+
+    async def update(
+        self, tenant: str, name: str, patch: TeamPatch, *, revision: int | None = None
+    ) -> TeamSummary:
+        """Change the name, the description or the metadata of a team.
+
+        Args:
+            tenant: The tenant.
+            name: The team.
+            patch: The fields to change.
+            revision: The one that the client has seen; None changes any.
+
+        Raises:
+            TeamNotFound: There is no such team.
+            TeamReadOnly: It is the operator's.
+            TeamNameTaken: Another team has the new name.
+            PreconditionFailed: The team has changed since.
+        """
+        fields = patch.model_dump(exclude_none=True)
+
+        def change(index: TeamIndex, team: StoredTeam) -> Mapping[str, object]:
+            if patch.name not in (None, team.name):
+                self._check_free(index, str(patch.name))
+            return fields
+
+        return await self._changed(tenant, name, change, revision=revision)
+
+    async def delete(self, tenant: str, name: str) -> None:
+        """Delete a team with its versions; its runs go on.
+
+        Raises:
+            TeamNotFound: There is no such team.
+            TeamReadOnly: It is the operator's.
+        """
+        self._check_own(name)
+        team = await self._team(tenant, name)
+        # With this marker, a repeated request with the key that created the team does not bring it
+        # back.
+        await self._store.put_new(deleted_key(tenant, team.id), b"")
+
+        def remove(index: TeamIndex) -> TeamIndex | None:
+            return index.without(team.id) if index.find(team.id) is not None else None
+
+        await self._stored.change(tenant, remove)
+        folder = team_folder(tenant, team.id)
+        kept = deleted_key(tenant, team.id)
+        while keys := [key for key in await self._store.list(folder) if key != kept]:
+            await self._store.delete_many(keys)
+
+    async def add_version(
+        self,
+        tenant: str,
+        name: str,
+        request: VersionRequest,
+        *,
+        key: str | None = None,
+        at: str = _SPEC,
+    ) -> Added:
+        """Add a version, unless the newest one has the same definition.
+
+        Args:
+            tenant: The tenant.
+            name: The team.
+            request: The version.
+            key: The Idempotency-Key.
+            at: The place of the definition in the request body, for pointers.
+
+        Raises:
+            TeamNotFound: There is no such team.
+            TeamReadOnly: It is the operator's.
+            DefinitionError: The definition is invalid; has a `pointer`.
+            TooManyTeams: The team has `MOST_VERSIONS` already.
+            IdempotencyConflict: The key was used with another request.
+        """
+        self._check_own(name)
+        team = await self._team(tenant, name)
+        resolved = self._read(request.team_spec, at)
+        hash_, base, used = request_digest(request), team.latest, None
+        if key is not None:
+            place = idempotency_key(tenant, f"{_SCOPE}/{team.id}/versions", key)
+            record = _KeyRecord(request_hash=hash_, team_id=team.id, base=base)
+            record, replayed = await self._first_use(place, record)
+            base = record.base if replayed else base
+            used = hashlib.sha256(key.encode()).hexdigest()
+        while True:
+            team = await self._team(tenant, team.id)
+            for number in range(base + 1, team.latest + 1) if used else ():
+                found = await self._version(tenant, team, number)
+                if found.key == used:
+                    return Added(_whole(team, found), is_new=True, replayed=True)
+            base = team.latest
+            newest = await self._version(tenant, team, team.latest)
+            if newest.digest == resolved.digest:
+                return Added(_whole(team, newest), is_new=False, replayed=False)
+            if team.latest >= MOST_VERSIONS:
+                raise TooManyTeams(
+                    f"A team has at most {MOST_VERSIONS} versions; register another team."
+                )
+            number, now = team.latest + 1, self._clock.now()
+            version = self._new_version(number, resolved, request.comment, now, used)
+            added = await self._stored.add_version(tenant, team.id, version)
+            # Also if another request has stored this version: its process may have ended before it
+            # could change the index.
+            team = await self._advanced(tenant, team.id, number)
+            if added:
+                return Added(_whole(team, version), is_new=True, replayed=False)
+
+    async def put_alias(
+        self,
+        tenant: str,
+        name: str,
+        alias: str,
+        request: AliasRequest,
+        *,
+        revision: int | None = None,
+    ) -> TeamSummary:
+        """Point an alias to a version; see `update`.
+
+        Raises:
+            TeamNotFound: There is no such team.
+            TeamReadOnly: It is the operator's.
+            TeamVersionNotFound: It has no such version.
+            TooManyTeams: The team has `MOST_ALIASES` already.
+            PreconditionFailed: The team has changed since.
+            UsageError: The alias is invalid.
+        """
+        try:
+            check_alias(alias)
+        except ValueError as error:
+            raise UsageError(f"{alias[:80]!r} is not a valid alias: {error}.") from None
+
+        def change(_: TeamIndex, team: StoredTeam) -> Mapping[str, object]:
+            _number(team, str(request.version))
+            aliases = {**team.aliases, alias: request.version}
+            if len(aliases) > MOST_ALIASES:
+                raise TooManyTeams(
+                    f"A team has at most {MOST_ALIASES} aliases; delete one that is not used."
+                )
+            return {"aliases": dict(sorted(aliases.items()))}
+
+        return await self._changed(tenant, name, change, revision=revision)
+
+    async def delete_alias(self, tenant: str, name: str, alias: str) -> None:
+        """Delete an alias.
+
+        Raises:
+            TeamNotFound: There is no such team.
+            TeamReadOnly: It is the operator's.
+            TeamVersionNotFound: It has no such alias.
+        """
+
+        def change(_: TeamIndex, team: StoredTeam) -> Mapping[str, object]:
+            if alias not in team.aliases:
+                raise TeamVersionNotFound(
+                    f"The team {team.name!r} has no alias {alias[:80]!r}; GET /v1/teams/"
+                    f"{team.name} lists them."
+                )
+            return {"aliases": {k: v for k, v in team.aliases.items() if k != alias}}
+
+        await self._changed(tenant, name, change)
+
+    # Steps
+
+    async def _changed(
+        self,
+        tenant: str,
+        name: str,
+        change: Callable[[TeamIndex, StoredTeam], Mapping[str, object]],
+        *,
+        revision: int | None = None,
+    ) -> TeamSummary:
+        self._check_own(name)
+        team_id = (await self._team(tenant, name)).id
+
+        def write(index: TeamIndex) -> TeamIndex | None:
+            team = index.find(team_id)
+            if team is None:
+                raise _not_found(name)
+            if revision not in (None, team.revision):
+                raise PreconditionFailed(f"The team {name!r} has changed since; read it again.")
+            after = team.model_copy(update=change(index, team))
+            if after == team:
+                return None
+            more = {"revision": team.revision + 1, "updated_at": self._clock.now()}
+            return index.having(after.model_copy(update=more))
+
+        index = await self._stored.change(tenant, write)
+        team = index.find(team_id)
+        if team is None:
+            raise _not_found(name)
+        return await self._shown(tenant, team)
+
+    async def _advanced(self, tenant: str, team_id: str, number: int) -> StoredTeam:
+        """The team, after a version that is stored has become its newest one."""
+
+        def advance(index: TeamIndex) -> TeamIndex | None:
+            team = index.find(team_id)
+            if team is None:
+                raise _not_found(team_id)
+            if team.latest >= number:
+                return None
+            more = {"latest": number, "revision": team.revision + 1, "updated_at": now}
+            return index.having(team.model_copy(update=more))
+
+        now = self._clock.now()
+        index = await self._stored.change(tenant, advance)
+        team = index.find(team_id)
+        if team is None:
+            raise _not_found(team_id)
+        return team
+
+    async def _first_use(self, place: str, record: _KeyRecord) -> tuple[_KeyRecord, bool]:
+        """The record of an Idempotency-Key, and whether it existed before."""
+        if await self._store.put_new(place, to_json(record)):
+            return record, False
+        with suppress(NotFound, ValidationError):  # deleted meanwhile, or damaged
+            first = _KeyRecord.model_validate_json(await self._store.get(place))
+            if first.request_hash != record.request_hash:
+                raise IdempotencyConflict(
+                    "The Idempotency-Key was used with another request; use a new key."
+                )
+            return first, True
+        await self._store.put(place, to_json(record))
+        return record, False
+
+    async def _check_not_deleted(self, tenant: str, team_id: str) -> None:
+        with suppress(NotFound):
+            await self._store.get(deleted_key(tenant, team_id))
+            raise IdempotencyConflict(
+                "The Idempotency-Key was used for a team that has been deleted; use a new key."
+            )
+
+    def _read(self, spec: JsonMapping, at: str) -> Resolved:
+        try:
+            return self._registry.resolve(team_spec=spec)
+        except DefinitionError as error:
+            raise _placed(error, at) from None
+
+    def _new_version(
+        self, number: int, resolved: Resolved, comment: str, now: datetime, key: str | None
+    ) -> StoredVersion:
+        return StoredVersion(
+            version=number,
+            digest=resolved.digest,
+            definition=resolved.definition,
+            comment=comment,
+            created_at=now,
+            key=key,
+        )
+
+    async def _shown(self, tenant: str, team: StoredTeam) -> TeamSummary:
+        newest = await self._version(tenant, team, team.latest)
+        return summary_of(self._registry, team, newest)
+
+    async def _definition(self, tenant: str, name: str, version: str) -> tuple[str, TeamDefinition]:
+        if self._is_operators(name):
+            resolved = self._registry.resolve(team=name)
+            found = await self.version(tenant, name, version)
+            return found.version, resolved.definition
+        team = await self._team(tenant, name)
+        stored = await self._version(tenant, team, _number(team, version))
+        return str(stored.version), stored.definition
+
+    async def _team(self, tenant: str, name: str) -> StoredTeam:
+        team = (await self._stored.index(tenant)).find(name)
+        if team is None:
+            raise _not_found(name)
+        return team
+
+    async def _version(self, tenant: str, team: StoredTeam, number: int) -> StoredVersion:
+        try:
+            return await self._stored.version(tenant, team.id, number)
+        except NotFound:  # it is being deleted
+            raise _not_found(team.name) from None
+
+    def _is_operators(self, name: str) -> bool:
+        return name in self._registry.team_names()
+
+    def _check_own(self, name: str) -> None:
+        if self._is_operators(name):
+            raise TeamReadOnly(
+                f"The team {name!r} is in the operator's file and can only be changed there."
+            )
+
+    def _check_free(self, index: TeamIndex, name: str) -> None:
+        if self._is_operators(name):
+            raise TeamNameTaken(
+                f"The name {name!r} belongs to a team of the operator; choose another one."
+            )
+        if index.find(name) is not None:
+            raise TeamNameTaken(
+                f"There is a team {name!r} already; add a version to it (POST /v1/teams/{name}"
+                "/versions), or choose another name."
+            )
+
+
+def _not_found(name: str) -> TeamNotFound:
+    return TeamNotFound(f"There is no team {name[:80]!r}; GET /v1/teams lists them.")
+
+
+def _number(team: StoredTeam, version: str) -> int:
+    number = team.number(version)
+    if number is None:
+        raise TeamVersionNotFound(
+            f"The team {team.name!r} has no version or alias {version[:80]!r}; it has the versions"
+            f" 1 to {team.latest}."
+        )
+    return number
+
+
+def _own_name(spec: JsonMapping) -> str:
+    """The name in a definition, or in the configuration of a component."""
+    config = spec.get("config") if "provider" in spec else spec
+    name = config.get("name") if isinstance(config, Mapping) else None
+    if name is None:
+        raise DefinitionError(
+            "The team needs a name: send `name`, or write it into the definition.",
+            pointer="/name",
+        )
+    try:
+        return _NAME.validate_python(name)
+    except ValidationError:
+        raise DefinitionError(
+            f"{str(name)[:80]!r} cannot be the name of a registered team: send `name`, with A-Z,"
+            " a-z, digits, '_' and '-'.",
+            pointer="/name",
+        ) from None
+
+
+def _placed(error: DefinitionError, at: str) -> DefinitionError:
+    """An error with its pointers moved from `/team_spec` to `at`."""
+    if at == _SPEC:
+        return error
+    problems = [
+        {**each, "pointer": at + str(each["pointer"]).removeprefix(_SPEC)}
+        for each in error.data.get("problems", [])
+    ]
+    return DefinitionError(
+        error.message,
+        pointer=at + error.pointer.removeprefix(_SPEC),
+        code=error.code,
+        problems=problems,
+    )
+
+
+def _plain(definition: TeamDefinition) -> JsonObject:
+    return definition.model_dump(mode="json", exclude_none=True)
+
+
+def _summary(resolved: Resolved) -> VersionSummary:
+    return VersionSummary(version=resolved.version, digest=resolved.digest)
+
+
+def _described(team: StoredTeam, stored: StoredVersion) -> VersionSummary:
+    number = stored.version
+    return VersionSummary(
+        version=str(number),
+        digest=stored.digest,
+        aliases=[alias for alias, version in team.aliases.items() if version == number],
+        comment=stored.comment,
+        created_at=stored.created_at,
+    )
+
+
+def _whole(team: StoredTeam, stored: StoredVersion) -> TeamVersion:
+    shown = _described(team, stored)
+    return TeamVersion(**shown.model_dump(), definition=_plain(stored.definition))

@@ -1,0 +1,1 @@
+"""`teamrun teams`: the registered teams of a server, with versions and aliases."""

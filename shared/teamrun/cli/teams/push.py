@@ -1,0 +1,75 @@
+"""`teamrun teams push`: register a team, or add a version."""
+
+from typing import Annotated
+
+import typer
+
+from teamrun.cli.given import in_file, named_team
+from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
+from teamrun.cli.screen import print_json, result
+from teamrun.cli.server import DEFAULT_URL, connect
+from teamrun.cli.teams.options import TeamArgument
+from teamrun.client.calls import teams
+from teamrun.client.errors import InvalidDefinitionError, TeamNotFoundError
+from teamrun.client.sync import Client
+from teamrun.errors import DefinitionError, UsageError
+from teamrun.json_types import JsonMapping
+
+__all__ = ["EXAMPLE", "command"]
+
+EXAMPLE = "teamrun teams push haiku haiku.json --alias production"
+
+
+def command(
+    team: TeamArgument,
+    file: Annotated[
+        str,
+        typer.Argument(
+            envvar="TEAMRUN_FILE", help="A .json file with a definition or a component of AutoGen."
+        ),
+    ],
+    comment: Annotated[
+        str | None,
+        typer.Option("--comment", envvar="TEAMRUN_COMMENT", help="A text about the version."),
+    ] = None,
+    alias: Annotated[
+        str | None,
+        typer.Option(
+            "--alias", envvar="TEAMRUN_ALIAS", help="Point this alias to the version then."
+        ),
+    ] = None,
+    url: UrlOption = DEFAULT_URL,
+    api_key: ApiKeyOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Register a team, or add a version to one, unless its newest version has that definition."""
+    definition = named_team(file)
+    if isinstance(definition, str):
+        raise UsageError(f"{file!r} is not a .json file; export the team as JSON.")
+    with connect(url, api_key) as client:
+        try:
+            version = _pushed(client, team, definition, comment)
+        except InvalidDefinitionError as error:
+            raise in_file(_as_read(error), file) from error
+        if alias is not None:
+            client.teams.put_alias(team, alias, int(version))
+        if json_:
+            print_json(client.reply(teams.get_version(team, version)).text)
+        else:
+            result(f"{team}@{version}")
+
+
+def _pushed(client: Client, team: str, definition: JsonMapping, comment: str | None) -> str:
+    try:
+        return client.teams.add_version(team, definition, comment=comment).version
+    except TeamNotFoundError:
+        return client.teams.create(team, definition, comment=comment).version
+
+
+def _as_read(error: InvalidDefinitionError) -> DefinitionError:
+    """The error as the reader of the definition raised it, with all faults."""
+    problems = [
+        {name: each.get(name, "") for name in ("pointer", "code", "detail")}
+        for each in error.errors
+    ]
+    return DefinitionError(error.detail, pointer=error.pointer, code=error.code, problems=problems)
