@@ -95,10 +95,13 @@ def lines_of(name: str) -> list[str]:
     return [line for block in blocks for line in commands(block) if OURS.match(line)]
 
 
-def typed(lines: list[str], served: Served) -> "subprocess.CompletedProcess[str]":
+def typed(
+    lines: list[str], served: Served, *, folder: Path | None = None
+) -> "subprocess.CompletedProcess[str]":
     script = SCRIPT + "\n".join(lines).replace("http://127.0.0.1:8080", served.url)
     return subprocess.run(
         ["sh", "-c", script],
+        cwd=folder,
         env={**served.environ, "TEAMRUN_URL": served.url, "PYTHON": sys.executable},
         capture_output=True,
         text=True,
@@ -136,3 +139,22 @@ def test_a_stream_that_is_resumed_as_the_readme_says_continues_where_it_was(serv
     ]
     last = len(served.get(f"/v1/runs/{run_id}/events?limit=1000")["data"])
     assert numbers == list(range(13, last + 1))
+
+
+def test_the_commands_of_the_page_about_teams_work(served: Served, tmp_path: Path) -> None:
+    if shutil.which("jq") is None:
+        not_here("jq is not installed")
+    here = page("docs/how-to/teams.md")
+    for block in here.blocks:
+        if block.title.endswith(".json"):
+            (tmp_path / block.title).write_text(block.text, encoding="utf-8")
+    lines = lines_of(here.name)
+    assert len([line for line in lines if line.startswith("curl ")]) > 10
+
+    done = typed(lines, served, folder=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    expected = [(re.search(r"# (\d{3})$", line) or ["", "200"])[1] for line in lines]
+    assert re.findall(r"^status (\d+)$", done.stderr, re.MULTILINE) == expected, done.stdout
+    assert '"version":"2"' in done.stdout
+    assert "/participants/0/system_message" in done.stdout
