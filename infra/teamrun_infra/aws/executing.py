@@ -10,6 +10,7 @@ from typing import NamedTuple, cast
 
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.message import decode_refs
+from teamrun.dispatch.queues import RUN_QUEUES, Queue
 from teamrun.dispatch.sqs import SqsDispatcher
 from teamrun.errors import UsageError
 from teamrun.runtime import Runtime, open_runtime
@@ -21,6 +22,7 @@ __all__ = ["Message", "batch_answer", "messages_of", "open_executing", "queues_o
 logger = logging.getLogger(__name__)
 
 _EXCERPT = 100
+_LONGEST_DELAY = timedelta(minutes=1)
 
 
 class Message(NamedTuple):
@@ -31,6 +33,28 @@ class Message(NamedTuple):
     queue: str
     """The name of its queue."""
     refs: Sequence[RunRef] = ()
+    waited: timedelta = timedelta()
+    """From when it was sent until it was received for the first time."""
+
+    def runs_on(self) -> Queue:
+        """The queue for a new message about its runs."""
+        name = self.queue.rpartition("-")[2]
+        if name in RUN_QUEUES:
+            return Queue(name)
+        logger.error(
+            "A message came from a queue that is none of the deployment's; new ones about its runs "
+            "are sent to the queue `interactive`",
+            extra={"action": "function.queue_unknown", "queue": self.queue, "message_id": self.id},
+        )
+        return Queue.INTERACTIVE
+
+    def delay(self, pause: timedelta) -> timedelta:
+        """The delay of a new message about a run that is to be tried again after a pause.
+
+        At least twice as long as this message has waited, up to a minute. Otherwise the message of
+        a run that another instance has would come every second if the lease is short.
+        """
+        return max(pause, min(2 * self.waited, _LONGEST_DELAY)) if pause else pause
 
 
 @asynccontextmanager
@@ -99,7 +123,18 @@ def _message(record: Mapping[str, object]) -> Message:
     if len(texts) < len(names):
         raise ValueError(f"a record of SQS has the texts {', '.join(names)}")
     id, receipt, source, body = texts
-    return Message(id, receipt, source.rpartition(":")[2], tuple(decode_refs(body)))
+    refs, waited = tuple(decode_refs(body)), _waited(_fields(record.get("attributes")))
+    return Message(id, receipt, source.rpartition(":")[2], refs, waited)
+
+
+def _waited(attributes: Mapping[str, object]) -> timedelta:
+    # Texts, in milliseconds.
+    times = [attributes.get(name) for name in ("SentTimestamp", "ApproximateFirstReceiveTimestamp")]
+    try:
+        sent, received = (int(str(each)) for each in times)
+        return max(timedelta(milliseconds=received - sent), timedelta())
+    except (ValueError, OverflowError):
+        return timedelta()
 
 
 def _fields(document: object) -> Mapping[str, object]:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from teamrun.dispatch.queues import Queue
 from teamrun.errors import DeliveryError
 from teamrun_infra.aws.executing import (
     Message,
@@ -57,11 +56,11 @@ async def _execute(event: Mapping[str, Any], deadline: datetime) -> list[Message
         if not unreadable.isdisjoint(message.refs):
             failed.append(message)
             continue
+        queue = message.runs_on()
         try:
             for ref in message.refs:
                 if (pause := pauses.get(ref)) is not None:
-                    queue = Queue(message.queue.rpartition("-")[2])
-                    await queues.send_later([ref], queue=queue, delay=pause)
+                    await queues.send_later([ref], queue=queue, delay=message.delay(pause))
                     del pauses[ref]  # one message for each run is enough
         except DeliveryError as error:
             logger.warning(
