@@ -234,6 +234,9 @@ _S3_RIGHTS: Mapping[str, str] = {
 }
 _AZURE_RIGHTS = dict.fromkeys(_S3_RIGHTS, "the role Storage Blob Data Contributor")
 
+_ABSENT = "probe/absent"
+"""The key of no object."""
+
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>")
 _DENIED = re.compile(r"status code: 40[13]\b")
 _EXPIRED = ("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired")
@@ -400,15 +403,16 @@ class BucketStore:
         await delete_each(self, keys[done:], at_once=_THREADS)
 
     async def check(self) -> None:
-        """Check that the bucket responds and, the first time, that it honours put-if-absent.
+        """Check that the bucket can be read and, the first time, that it honours put-if-absent.
 
         Raises:
             Unavailable: The bucket does not respond.
             UnusableStore: It ignores the condition, or does not exist.
-            StorageError: It rejects the credentials.
+            StorageError: It rejects the credentials, or they lack a right.
         """
         if self._proven:
-            await self.list("probe/", limit=1)
+            # S3 answers 404 only to those who may read and list, and 403 to all others.
+            await self._find(_ABSENT)
         else:
             await self._prove()
 

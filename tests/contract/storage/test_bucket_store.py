@@ -30,7 +30,10 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def _server(answers: dict[str, int], *, honest: bool = False) -> Generator[str, None, None]:
-    """Answers each method with its status, and an empty body; `honest` stores probes."""
+    """Answers each method with its status, and an empty body; `honest` stores probes.
+
+    `READ` is a GET of an object, even of a probe.
+    """
     stored: set[str] = set()
 
     class Handler(BaseHTTPRequestHandler):
@@ -50,6 +53,8 @@ def _server(answers: dict[str, int], *, honest: bool = False) -> Generator[str, 
             return honest and "/probe/" in self.path and self.command == "GET"
 
         def status(self) -> int:
+            if "READ" in answers and self.command == "GET" and "list-type" not in self.path:
+                return answers["READ"]
             if not honest or "/probe/" not in self.path:
                 return answers.get(self.command, 200)
             taken = self.command == "PUT" and self.path in stored
@@ -156,6 +161,19 @@ async def test_credentials_that_are_refused_are_no_passing_fault() -> None:
         with pytest.raises(StorageError) as caught:
             await store.put_new("a", b"x")
         assert caught.value.code == "storage"
+        await store.close()
+
+
+async def test_a_check_finds_that_a_right_to_read_is_gone() -> None:
+    answers = dict[str, int]()
+    with _server(answers, honest=True) as url:
+        store = open_store(url)
+        await store.check()
+        answers["READ"] = 404
+        await store.check()
+        answers["READ"] = 403
+        with pytest.raises(StorageError, match="s3:GetObject"):
+            await store.check()
         await store.close()
 
 

@@ -184,7 +184,9 @@ async def test_the_marker_of_a_question_stays_as_long_as_its_hour() -> None:
     assert await cluster.store.list("open/") == [open_marker(ref)]
 
 
-async def test_a_run_that_begins_to_wait_waits_for_storage_as_long_as_it_takes() -> None:
+async def test_a_run_that_begins_to_wait_waits_for_storage_as_long_as_it_takes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     cluster = asking(expires_in_seconds=60)
     ref = await cluster.submit()
     store = FaultStore(cluster.store)
@@ -200,3 +202,5 @@ async def test_a_run_that_begins_to_wait_waits_for_storage_as_long_as_it_takes()
     assert await worker.execute(ref) is Finish.WAITING
     await worker.close()
     assert len(await cluster.store.list("due/")) == 2  # the question's, and one for good measure
+    (line,) = [each.__dict__ for each in caplog.records if each.levelname == "WARNING"]
+    assert (line["action"], line["run_id"]) == ("storage.retried", ref.run_id)

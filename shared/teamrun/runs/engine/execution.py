@@ -21,7 +21,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
 from datetime import datetime
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from teamrun.core.clock import Clock
 from teamrun.errors import Diverged, Runaway, StorageError, Unavailable
@@ -50,6 +50,7 @@ __all__ = ["Execution", "ExecutionObserver", "Program"]
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 
 Program = Callable[[Journal], Awaitable[End]]
 """The code of a run; it runs on the run's own loop and awaits only the journal."""
@@ -71,6 +72,8 @@ class ExecutionObserver(Protocol):
         ...
 
 
+_FIRST_DELAY, _LONGEST_DELAY = 0.5, 5.0
+"""Seconds between attempts to read from storage."""
 _REPLAYED_AT_ONCE = 50
 """Entries that are replayed before the event loop serves other runs; some milliseconds."""
 
@@ -374,26 +377,16 @@ class Execution:
             _Overtaken: Another writer was first, and run code has received the outcomes.
         """
         body = draft.body
-        if isinstance(body, (Wait, Yield)) and body.until is not None:
-            await self._will_wait(body.until)
+        if isinstance(body, (Wait, Yield)) and (until := body.until) is not None:
+            # Before the entry: if the worker died in between, a marker too many would do no harm,
+            # but a wait without a marker would never end.
+            await self._again(lambda: self._observer.will_wait(until))
         entry = await self._log.append(
             self.state, body, draft.events, epoch=self._epoch, at=draft.at
         )
         if entry is None and is_delivered:
             raise _Overtaken
         return entry
-
-    async def _will_wait(self, until: datetime) -> None:
-        """Put the marker for a time before the entry that waits for it.
-
-        If the worker died in between, a marker too many would do no harm, but a wait without a
-        marker would never end.
-        """
-        while True:
-            try:
-                return await self._observer.will_wait(until)
-            except Unavailable:
-                await self._clock.sleep(0.5)
 
     # Delivering
 
@@ -509,13 +502,24 @@ class Execution:
         """The entries after the folded ones."""
         return await self._again(lambda: self._log.read_on(self.state.entries))
 
-    async def _again(self, read: Callable[[], Awaitable[list[Entry]]]) -> list[Entry]:
-        """Read something; waits indefinitely while storage is unavailable."""
+    async def _again(self, act: Callable[[], Awaitable[T]]) -> T:
+        """Try something until storage responds."""
+        delay = _FIRST_DELAY
         while True:
             try:
-                return await read()
-            except Unavailable:
-                await self._clock.sleep(0.5)
+                return await act()
+            except Unavailable as error:
+                logger.warning(
+                    "Storage does not respond; the run waits for it",
+                    extra={
+                        "action": "storage.retried",
+                        **self._log.ref.log_fields(),
+                        "delay_s": delay,
+                        "error": error.message,
+                    },
+                )
+            await self._clock.sleep(delay)
+            delay = min(delay * 2, _LONGEST_DELAY)
 
     # Waiting
 
