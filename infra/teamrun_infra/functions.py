@@ -17,6 +17,7 @@ from teamrun.errors import DeliveryError, StorageError
 from teamrun.runs.engine.executor import Executor
 from teamrun.runs.engine.finish import Finish, Receipt
 from teamrun.runtime import Runtime
+from teamrun_infra.termination import Termination
 
 __all__ = ["FunctionHost", "Outcome"]
 
@@ -53,6 +54,7 @@ class FunctionHost:
         self._stack = AsyncExitStack()
         self._runtime: Runtime | None = None
         self._opening = asyncio.Lock()
+        self._termination = Termination()
 
     async def runtime(self) -> Runtime:
         """The runtime; opened by the first call, and again by the next one if that failed.
@@ -69,6 +71,9 @@ class FunctionHost:
     async def execute(self, refs: Sequence[RunRef], *, deadline: datetime) -> list[Outcome]:
         """Execute the runs of messages at the same time.
 
+        When the platform tells the process to end (SIGTERM), the runs are handed over at once, and
+        further ones are refused.
+
         Args:
             refs: The runs.
             deadline: When the platform ends this invocation. Runs are handed over before.
@@ -78,9 +83,12 @@ class FunctionHost:
         """
         handover = max(deadline - datetime.now(deadline.tzinfo), timedelta()) / _HANDOVER_PART
         runtime = await self.runtime()
-        executions = (_execute(runtime, ref, deadline, handover) for ref in refs)
-        outcomes = await asyncio.gather(*executions)
-        await self.settle(deadline)
+        executor = runtime.executor
+        assert executor is not None, "a function that executes runs has an executor"
+        executions = (_execute(executor, ref, deadline, handover) for ref in refs)
+        with self._termination.noticed(executor.abort):
+            outcomes = await asyncio.gather(*executions)
+            await self.settle(deadline)
         return outcomes
 
     async def deliver(self, refs: Sequence[RunRef], *, deadline: datetime) -> None:
@@ -167,10 +175,8 @@ class FunctionHost:
 
 
 async def _execute(
-    runtime: Runtime, ref: RunRef, deadline: datetime, handover: timedelta
+    executor: Executor, ref: RunRef, deadline: datetime, handover: timedelta
 ) -> Outcome:
-    executor = runtime.executor
-    assert executor is not None, "a function that executes runs has an executor"
     finish = await executor.handle(ref, deadline=deadline, handover=handover)
     match finish.receipt:
         case Receipt.ACKNOWLEDGE:

@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import socket
+import struct
 from collections import Counter, defaultdict
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -11,6 +13,7 @@ from threading import Event, Thread
 from typing import Any
 
 from tests.support.http_server import Server
+from tests.support.service import until
 
 __all__ = ["AwsFaults", "Fault", "aws_faults", "denied", "missing", "throttled"]
 
@@ -60,6 +63,16 @@ class AwsFaults:
     counts: Counter[str] = field(default_factory=Counter[str])
     """The requests, by operation."""
     ended: Event = field(default_factory=Event)
+    connections: set[socket.socket] = field(default_factory=set[socket.socket])
+
+    def cut(self) -> int:
+        """Reset the connections there are, as servers do with idle ones; their number."""
+        found = [*self.connections]
+        for connection in found:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.shutdown(socket.SHUT_RD)  # wakes up its thread, which closes it
+        until(lambda: self.connections.isdisjoint(found), "the connections are closed")
+        return len(found)
 
     def next_fault(self, operation: str) -> Fault | None:
         self.counts[operation] += 1
@@ -75,6 +88,15 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     target: str
     found: "AwsFaults"
+
+    def setup(self) -> None:
+        super().setup()
+        self.found.connections.add(self.connection)
+
+    def finish(self) -> None:
+        super().finish()
+        self.connection.close()
+        self.found.connections.discard(self.connection)
 
     def answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length", 0)))

@@ -121,6 +121,13 @@ class Worker:
                 future.set_exception(Lost())
         return future
 
+    def terminate(self) -> None:
+        """SIGTERM, as when a container is stopped; SIGKILL if it does not end."""
+        self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=60)
+        self.kill()
+
     def kill(self) -> None:
         """SIGKILL."""
         self.process.kill()
@@ -189,6 +196,13 @@ class FunctionsHost:
             worker = self._workers.pop("messages", None)
         if worker is not None:
             worker.kill()
+
+    def terminate(self) -> int:
+        """Tell the worker for messages to end; another one takes its place. Its exit status."""
+        with self._lock:
+            worker = self._workers.pop("messages")
+        worker.terminate()
+        return worker.process.returncode
 
     def _replace(self, worker: Worker) -> None:
         """Let another worker take the place of one whose function timed out."""

@@ -5,6 +5,7 @@ it does not answer in time.
 Source: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
 
+import contextlib
 import json
 import os
 import queue
@@ -25,6 +26,8 @@ from tests.support.http_server import QuietHandler
 __all__ = ["Failed", "Sandbox", "Specification"]
 
 _INIT_S = 120.0
+_SHUTDOWN_S = 60.0
+"""Lambda waits for two seconds; this machine may be busy."""
 
 
 class Failed(Exception):
@@ -76,6 +79,8 @@ class Sandbox:
         default_factory=lambda: list["subprocess.Popen[bytes]"]()
     )
     """Processes that are left behind when their invocation times out."""
+    _told: "subprocess.Popen[bytes] | None" = None
+    """The process that was told to end."""
 
     def start(self) -> None:
         """Start the process, and return when it asks for its first event."""
@@ -159,6 +164,21 @@ class Sandbox:
             self._signal(signal.SIGKILL)
             self.process.wait(timeout=30)
 
+    def terminate(self) -> None:
+        """Tell the process to end, as if it had an extension, and kill it if it does not end.
+
+        Its invocation has failed, and it gets no other one.
+        Source: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-shutdown
+        """
+        process = self.process
+        if process is not None:
+            self._told = process
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=_SHUTDOWN_S)
+            process.kill()
+            process.wait(timeout=30)
+
     def freeze(self) -> None:
         """Stop the process; its invocation times out, and it is left beside its successor."""
         if self.process is not None and self.process.poll() is None:
@@ -182,6 +202,9 @@ class Sandbox:
     def _await(self, kind: str, until: float) -> _Outcome:
         assert self.process is not None
         while True:
+            if self.process is self._told:
+                self._drop()
+                raise Failed(f"{self.of.name}: shut down")
             try:
                 outcome = self._outbox.get(timeout=min(0.05, max(until - time.monotonic(), 0.001)))
             except queue.Empty:

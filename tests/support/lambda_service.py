@@ -81,6 +81,13 @@ class Function:
             sandbox.kill()
         return len(busy)
 
+    def terminate(self) -> int:
+        """Tell every instance that executes an event to end; their number."""
+        busy = [sandbox for sandbox in self.sandboxes if sandbox.is_busy]
+        for sandbox in busy:
+            sandbox.terminate()
+        return len(busy)
+
     @contextmanager
     def overtaken(self) -> Generator[None]:
         """Stop every instance that executes an event; at the end of the context they go on.

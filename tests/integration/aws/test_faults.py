@@ -99,6 +99,26 @@ def test_a_killed_function_is_replaced_when_its_time_is_over(
         assert "reaper.run_resent" in deployment.logs()
 
 
+def test_a_function_that_is_told_to_end_hands_its_run_over(folder: Path, moto_server: Moto) -> None:
+    # Nothing else would find the run in time: no schedule, a message that stays hidden, and a claim
+    # that holds for ten minutes.
+    with (
+        aws_deployment(
+            folder, moto_server, timeout_s=600, visibility_s=600, starts=["interactive"]
+        ) as deployment,
+        _client(deployment) as client,
+    ):
+        run = client.runs.submit("pay", "Go")
+        until(lambda: "nap" in ledger(folder), "the long call has begun")
+        assert deployment.functions["worker"].terminate() >= 1
+
+        assert _followed(client, run.id)[-1].type == "run.completed"
+        lines = ledger(folder)
+        assert (lines.count("first"), lines.count("second")) == (1, 1)
+        assert lines.count("nap") == 2  # the call in flight was cancelled
+        assert _kinds(deployment, run.id).count("yield") == 1
+
+
 def test_a_function_that_exceeds_its_time_is_replaced(folder: Path, moto_server: Moto) -> None:
     with (
         aws_deployment(folder, moto_server, timeout_s=7) as deployment,
@@ -321,7 +341,9 @@ def test_a_run_that_another_executes_gets_one_new_message_that_is_delayed(
             message(6, ended),
         ]
         faults.bodies.clear()
-        answer = worker.invoke(mapping.event(messages))
+        event = mapping.event(messages)
+        event["Records"][0]["eventSourceARN"] = "arn:aws:sqs:us-east-1:123456789012:other"
+        answer = worker.invoke(event)
         sent = [json.loads(body) for body in faults.bodies["SendMessageBatch"]]
         faults.always["SendMessageBatch"] = denied
         refused = worker.invoke(mapping.event(messages))
@@ -330,6 +352,7 @@ def test_a_run_that_another_executes_gets_one_new_message_that_is_delayed(
         executing.join()
 
         assert answer == {"batchItemFailures": []}
+        assert deployment.logs().count("function.queue_unknown") == 1
         [(entry,)] = [each["Entries"] for each in sent]
         assert json.loads(entry["MessageBody"]) == [f"default.{held}"]
         assert 1 <= entry["DelaySeconds"] <= 14
@@ -337,6 +360,33 @@ def test_a_run_that_another_executes_gets_one_new_message_that_is_delayed(
         assert not faults.bodies["ChangeMessageVisibility"]
         assert client.runs.get(fresh).status == "completed"
         assert client.runs.get(held).status == "completed"
+
+
+def test_an_instance_that_was_frozen_for_long_goes_on(
+    proxied: tuple[AwsDeployment, Any],
+) -> None:
+    """All servers have closed its connections, and a run in its memory has ended elsewhere."""
+    deployment, faults = proxied
+    worker = deployment.functions["worker"]
+    with _client(deployment) as client:
+        asking, other = client.runs.submit("ask", "Go"), client.runs.submit("talk", "Go")
+        asked, further = [deployment.event(RunRef("default", each.id)) for each in (asking, other)]
+        worker.warm({"Records": []})
+        frozen, second = worker.sandboxes
+        frozen.invoke(asked)
+        run = client.runs.get(asking.id)
+        client.runs.answer(run.id, run.required_actions[0].id, content="blue")
+        second.invoke(asked)
+        before = deployment.entries(asking.id)
+        assert client.runs.get(asking.id).status == "completed"
+        assert faults.cut() >= 3
+
+        assert frozen.invoke(asked) == {"batchItemFailures": []}
+        assert deployment.entries(asking.id) == before
+        assert frozen.invoke(further) == {"batchItemFailures": []}
+        assert client.runs.get(other.id).status == "completed"
+        lines = [json.loads(line) for line in deployment.logs().splitlines() if line[:1] == "{"]
+        assert not [line for line in lines if line["level"] in ("warning", "error")]
 
 
 def test_the_message_of_a_damaged_run_fails_and_other_runs_end(

@@ -115,6 +115,33 @@ def test_a_killed_instance_is_replaced_when_its_time_is_over(
         assert "reaper.run_resent" in deployment.logs()
 
 
+def test_a_worker_that_is_told_to_end_hands_its_runs_over(
+    folder: Path, azure_server: Azurite
+) -> None:
+    # Nothing else would find the runs in time: no timer, messages that stay hidden, and claims that
+    # hold for ten minutes.
+    platform = Platform(timeout_s=600, hidden_s=600)
+    with (
+        azure_deployment(
+            folder, azure_server, platform=platform, starts=["interactive"]
+        ) as deployment,
+        _client(deployment) as client,
+    ):
+        runs = [client.runs.submit("pay", "Go") for _ in range(2)]
+        until(lambda: ledger(folder).count("nap") == 2, "the long calls have begun")
+        assert deployment.host.terminate() == -signal.SIGTERM
+
+        for run in runs:
+            assert _followed(client, deployment, run.id)[-1].type == "run.completed"
+            assert _kinds(deployment, run.id).count("yield") == 1
+        lines = ledger(folder)
+        assert (lines.count("first"), lines.count("second")) == (2, 2)
+        assert lines.count("nap") == 4  # the calls in flight were cancelled
+        assert deployment.host.errors == []
+        assert deployment.logs().count("function.terminated") == 1
+        _until_empty(deployment)
+
+
 def test_a_function_that_exceeds_its_time_is_replaced(folder: Path, azure_server: Azurite) -> None:
     with (
         azure_deployment(folder, azure_server, platform=Platform(timeout_s=7)) as deployment,

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,7 @@ from teamrun.runtime import Backends, Runtime, open_runtime
 from teamrun.settings import CommonSettings
 from teamrun.storage.memory import MemoryStore
 from teamrun.testing import MemoryQueue
+from teamrun_infra import termination
 from teamrun_infra.functions import FunctionHost, Outcome
 
 TENANT = "default"
@@ -117,6 +119,14 @@ class Cloud:
         """Of the events in the log."""
         return [event.type for entry in await self.log(ref).read() for event in entry.events]
 
+    async def until_called(self, ref: RunRef) -> None:
+        """Wait until a call of a model has begun."""
+        for _ in range(500):
+            if "model.call.started" in await self.types(ref):
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError("the call has not begun")
+
     async def status(self, runtime: Runtime, ref: RunRef) -> str:
         return (await runtime.service.get(TENANT, ref.run_id)).status
 
@@ -168,16 +178,50 @@ async def test_a_run_whose_time_is_over_before_its_call_is_paused_before_the_cal
         ref = await cloud.submit(api, team="slow")
         cloud.received()
         executing = asyncio.create_task(function.execute([ref], deadline=soon(4)))
-        for _ in range(500):
-            if "model.call.started" in await cloud.types(ref):
-                break
-            await asyncio.sleep(0.02)
+        await cloud.until_called(ref)
         await api.service.pause(TENANT, ref.run_id)
         await executing
 
         assert await cloud.status(api, ref) == "paused"
         types = await cloud.types(ref)
         assert types[-2:] == ["model.call.started", "run.paused"]
+
+
+async def test_runs_are_handed_over_when_the_process_is_told_to_end(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(termination, "_ANSWER_S", 0.0)
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    usual = signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(ended.set))
+    try:
+        async with cloud.api() as api, cloud.function() as function:
+            first, second = [await cloud.submit(api, team="slow") for _ in range(2)]
+            cloud.received()
+            executing = [
+                asyncio.create_task(function.execute([ref], deadline=soon(600)))
+                for ref in (first, second)
+            ]
+            for ref in (first, second):
+                await cloud.until_called(ref)
+            signal.raise_signal(signal.SIGTERM)
+            [[one], [other]] = await asyncio.gather(*executing)
+
+            assert {one, other} == {Outcome(first, None), Outcome(second, None)}
+            assert {*cloud.received()} == {first, second}
+            assert await function.execute([first], deadline=soon()) == [Outcome(first, timedelta())]
+            await asyncio.wait_for(ended.wait(), 10)  # the usual handler has the signal, too
+    finally:
+        signal.signal(signal.SIGTERM, usual)
+
+
+async def test_a_process_whose_loop_is_in_another_thread_executes_runs(cloud: Cloud) -> None:
+    async def execute() -> list[Outcome]:
+        async with cloud.api() as api, cloud.function() as function:
+            return await function.execute([await cloud.submit(api)], deadline=soon())
+
+    [(_, pause, _)] = await asyncio.to_thread(asyncio.run, execute())
+    assert pause is None
 
 
 async def test_a_run_of_another_instance_is_to_be_sent_again_after_its_time(cloud: Cloud) -> None:

@@ -10,13 +10,15 @@ from teamrun.components.registry import Registry
 from teamrun.core.refs import RunRef
 from teamrun.live.memory import MemoryLive
 from teamrun.messages.llm import CreateResult
+from teamrun.runs.durable.team import team_program
 from teamrun.runs.engine.engine import Engine
+from teamrun.runs.engine.execution import Program
 from teamrun.runs.engine.finish import Finish, Receipt
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.protocol import CallContext, Outcome
 from teamrun.runs.log.announcer import lease_name
 from teamrun.runs.log.entries import Accepted, Claim, End, Signal
-from teamrun.runs.log.spec import BEHAVIOUR, InputMessage
+from teamrun.runs.log.spec import BEHAVIOUR, InputMessage, RunSpec
 from teamrun.runs.log.state import RunState
 from teamrun.runs.service.resources import Delta, Event
 from teamrun.storage.memory import MemoryStore
@@ -543,6 +545,22 @@ async def test_the_message_of_a_run_that_waits_for_its_turn_is_returned_at_a_sto
     assert [finish.receipt for finish in finishes] == [Receipt.ACKNOWLEDGE, Receipt.RETURN]
     assert [*cluster.queue.waiting] == refs[:1]
     assert await claims_of(cluster, refs[1]) == 2
+
+
+async def test_a_run_that_was_being_read_at_a_stop_is_handed_over() -> None:
+    cluster = Cluster({"a": ["DONE"]}, team=solo())
+    ref = await cluster.submit()
+    cluster.queue.waiting.clear()
+    makes = team_program(cluster.registry)
+
+    def stopping(spec: RunSpec) -> Program:
+        engine.stop()
+        return makes(spec)
+
+    engine = cluster.worker(program=stopping)
+    assert await engine.execute(ref) is Finish.YIELDED
+    assert [*cluster.queue.waiting] == [ref]
+    assert not cluster.model.calls
 
 
 async def claims_of(cluster: Cluster, ref: RunRef) -> int:

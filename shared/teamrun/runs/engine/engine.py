@@ -366,6 +366,8 @@ class Engine:
         )
         del entries, warm
         self._executions[ref] = execution
+        if self._stopping:  # told while this run was being read
+            execution.stop()
         timers = self._timers(execution, limit)
         try:
             finish = await execution.run()

@@ -149,6 +149,11 @@ class Executor:
         self._stop.set()
         self._engine.stop()
 
+    def abort(self) -> None:
+        """Refuse new messages and hand every run over now: calls in flight are cancelled."""
+        self._stop.set()
+        self._engine.abort()
+
     async def shutdown(self, grace: timedelta) -> None:
         """Stop within `grace` and three times the patience, whatever the calls of runs do.
 
