@@ -91,7 +91,7 @@ def cases() -> dict[str, Case]:
             }
         },
     }
-    magentic = {**duo(9), "type": "magentic_one", "model": "m", "max_stalls": 1}
+    magentic: dict[str, Any] = {**duo(9), "type": "magentic_one", "model": "m", "max_stalls": 1}
     magentic["participants"][1]["tools"] = ["count"]
     ledgers: dict[str, list[Any]] = {
         "orchestrator": [

@@ -118,8 +118,10 @@ TEAMS: dict[str, Callable[[], BaseGroupChat]] = {
     "our graph": flow,
     "our magentic": magentic,
 }
-OURS = {"termination", "undecided", "run", "under_way", "shown", "is_over", "chosen"}
-OURS |= {"active_nodes", "unheard", "is_planned", "next_speaker", "answered"}
+OURS = {
+    *("termination", "undecided", "run", "under_way", "shown", "is_over", "chosen"),
+    *("active_nodes", "unheard", "is_planned", "next_speaker", "answered"),
+}
 SHARED = [each for each in EXAMPLES if each.written["provider"] != _OURS_ALONE]
 THEIR_TEAMS = (
     *("tools", "summary", "reflection", "handoff", "selector", "nested", "swarm", "graph"),

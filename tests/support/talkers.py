@@ -72,10 +72,10 @@ class Talker(Streamer):
         self.said = 0
         self.log.append("reset")
 
-    async def on_pause(self, cancellation_token: CancellationToken) -> None:
+    async def on_pause(self, cancellation_token: CancellationToken | None = None) -> None:
         self.log.append("pause")
 
-    async def on_resume(self, cancellation_token: CancellationToken) -> None:
+    async def on_resume(self, cancellation_token: CancellationToken | None = None) -> None:
         self.log.append("resume")
 
     async def save_state(self) -> Mapping[str, Any]:

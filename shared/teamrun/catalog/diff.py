@@ -25,9 +25,14 @@ def _values(old_place: str, place: str, before: Any, after: Any) -> Iterator[Cha
     elif isinstance(before, dict) and isinstance(after, dict):
         yield from _members(old_place, place, cast("JsonObject", before), cast("JsonObject", after))
     elif (named := _both_named(before, after)) is not None:
-        yield from _members(old_place, place, *named, before=before, after=after)
-    elif type(before) is not type(after) or before != after:  # True equals 1
+        rows = (cast("list[Any]", before), cast("list[Any]", after))
+        yield from _members(old_place, place, *named, before=rows[0], after=rows[1])
+    elif not _are_equal(before, after):
         yield Change(kind="changed", pointer=place, before=before, after=after)
+
+
+def _are_equal(before: Any, after: Any) -> bool:
+    return type(before) is type(after) and before == after  # True equals 1
 
 
 def _members(

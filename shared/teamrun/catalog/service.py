@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import to_json
@@ -620,7 +620,7 @@ def _number(team: StoredTeam, version: str) -> int:
 def _own_name(spec: JsonMapping) -> str:
     """The name in a definition, or in the configuration of a component."""
     config = spec.get("config") if "provider" in spec else spec
-    name = config.get("name") if isinstance(config, Mapping) else None
+    name = cast("JsonMapping", config).get("name") if isinstance(config, Mapping) else None
     if name is None:
         raise DefinitionError(
             "The team needs a name: send `name`, or write it into the definition.",

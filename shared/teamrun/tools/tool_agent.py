@@ -143,11 +143,12 @@ async def tool_agent_caller_loop(
     Raises:
         Exception: What a call raised that is no `ToolException`; those are results for the model.
     """
+    schemas = [each.schema if isinstance(each, Tool) else each for each in tool_schema]
     generated: list[LLMMessage] = []
     while True:
         result = await model_client.create(
             [*input_messages, *generated],
-            tools=list(tool_schema),
+            tools=schemas,
             cancellation_token=cancellation_token,
         )
         generated.append(AssistantMessage(content=result.content, source=caller_source))

@@ -62,14 +62,15 @@ def test_an_agent_gets_the_fields_of_its_role_and_its_own_win(tmp_path: Path) ->
         system_message="You file papers for ${COMPANY:-us}.",
         temperature=0.7,
     )
-    assert (cat.description, cat.system_message) == ("Reviews.", ROLES["critic"]["system_message"])  # pyright: ignore[reportAttributeAccessIssue] - an assistant
+    assert isinstance(cat, AssistantDefinition)
+    assert (cat.description, cat.system_message) == ("Reviews.", ROLES["critic"]["system_message"])
     expanded = registry.expanded(registry.resolve(team="t").definition)
     assert "papers for us." in str(expanded.participants[1])
 
 
 def test_a_tenant_may_name_the_presets_and_the_operators_roles(tmp_path: Path) -> None:
     registry = load(tmp_path)
-    spec = {
+    spec: dict[str, Any] = {
         "type": "round_robin_group_chat",
         "agents": [{"name": role, "model": "m", "role": role} for role in (*ROLES, "clerk")],
         "max_turns": 1,

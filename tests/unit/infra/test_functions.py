@@ -193,7 +193,9 @@ async def test_runs_are_handed_over_when_the_process_is_told_to_end(
     monkeypatch.setattr(termination, "_ANSWER_S", 0.0)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
-    usual = signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(ended.set))
+    usual = signal.signal(
+        signal.SIGTERM, lambda _number, _frame: loop.call_soon_threadsafe(ended.set)
+    )
     try:
         async with cloud.api() as api, cloud.function() as function:
             first, second = [await cloud.submit(api, team="slow") for _ in range(2)]

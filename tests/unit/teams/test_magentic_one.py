@@ -352,11 +352,10 @@ class Painter(Talker):
 
 
 async def test_an_orchestrator_without_vision_gets_no_images() -> None:
-    info: Any = dict.fromkeys(("function_calling", "json_output", "structured_output"), False)
+    info = dict.fromkeys(("function_calling", "json_output", "structured_output"), False)
     script = [*PLANNED, progress("a", "Paint."), DONE, "Fine"]
-    model = ScriptedModel(
-        script, model_info={**info, "vision": False, "family": "unknown"}, record=True
-    )
+    cannot_see: Any = {**info, "vision": False, "family": "unknown"}
+    model = ScriptedModel(script, model_info=cannot_see, record=True)
 
     await MagenticOneGroupChat([Painter("a", "A cat.")], model).run(task="go")
 

@@ -1,6 +1,7 @@
 """The actor that calls tools, and the loop of a model around it."""
 
 import copy
+from typing import Any
 
 import pytest
 
@@ -84,7 +85,7 @@ async def test_a_failed_call_is_an_exception_that_names_the_call(
 
 async def test_the_loop_ends_with_the_models_text() -> None:
     runtime = await tool_runtime()
-    calls = [
+    calls: list[dict[str, Any]] = [
         {"id": "1", "name": "divide", "arguments": {"a": 1, "b": 0}},
         {"id": "2", "name": "no", "arguments": {}},
     ]

@@ -30,7 +30,7 @@ class _Modules(Loader):
         module.__doc__ = f"The names of {name} on Teamrun; see {_page(name)}."
         if name in VERSIONS:
             module.__version__ = VERSIONS[name]  # pyright: ignore[reportAttributeAccessIssue] - new
-        module.__getattr__ = _getter(name)
+        module.__getattr__ = _getter(name)  # pyright: ignore[reportAttributeAccessIssue] - PEP 562
         module.__dir__ = lambda: sorted({*vars(module), *_present(name)})
 
 

@@ -18,7 +18,7 @@ class MagenticOneDefinition(BaseTeamDefinition):
     model: ModelName
     """The profile of the orchestrator's model."""
     participants: Agents = Field(min_length=1)
-    max_turns: Count = 20
+    max_turns: Count | None = 20
     max_stalls: Count = 3
     final_answer_prompt: str | None = None
 
