@@ -45,7 +45,7 @@ Process = Literal["api", "worker"]
 
 
 DELAY_S = 1.0
-_SLOW = ("cancelled_running", "handed_over", "asked", "unhurried")
+_SLOW = ("handed_over", "asked", "unhurried")
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,7 @@ class _Traveller:
         self.case = case
         self.deployment = deployment
         slow = "slow_" if case.journey in _SLOW else ""
+        slow += "endless_" if case.journey == "cancelled_running" else ""
         slow += "ill_" if case.journey == "retried" else ""
         self.token = f"token-_{slow}{re.sub('[^a-z0-9]', '_', case.id)}"
         self.mortal: Child | None = None
@@ -262,7 +263,7 @@ async def _cancelled_queued(traveller: _Traveller) -> RunRef:
 
 
 async def _cancelled_running(traveller: _Traveller) -> RunRef:
-    """A run is cancelled while its model takes its time."""
+    """A run is cancelled while its model does not answer."""
     traveller.api()
     traveller.worker()
     ref = await traveller.submit()

@@ -58,6 +58,9 @@ _TRIES = 5
 
 LEASE_S = 1.0
 SLOW_S = 0.7
+ENDLESS_S = 30.0
+"""Of calls that are cancelled: longer than any process takes to do it."""
+
 TENANT = "default"
 
 _FILE = """\
@@ -157,8 +160,14 @@ class DeskPlan(Plan):
         return Reply(
             content="",
             tool_calls=[ToolCall(name="book", arguments={"token": token})],
-            latency_seconds=SLOW_S if "slow" in token else None,
+            latency_seconds=_latency_seconds(token),
         )
+
+
+def _latency_seconds(token: str) -> float | None:
+    if "_endless_" in token:
+        return ENDLESS_S
+    return SLOW_S if "slow" in token else None
 
 
 class IllPlan(DeskPlan):
