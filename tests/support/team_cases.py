@@ -80,6 +80,14 @@ TEAM_CASES = [
         contains="APPROVE",
         output="Haiku",
     ),
+    case(
+        "a shared memory",
+        [calls("write_shared_memory", key="plan", value={"n": [1]})],
+        agents=B,
+        script={"b": [calls("read_shared_memory", key="plan")]},
+        team={"shared_memory": True},
+        contains='{"n": [1]}',
+    ),
     stops("max_messages", {"type": "max_messages", "max_messages": 3}),
     stops(
         "max_messages with events",

@@ -28,16 +28,19 @@ from teamrun.agents.assistant_checks import (
 from teamrun.agents.base import BaseChatAgent
 from teamrun.agents.copies import Leaves
 from teamrun.agents.handoff import Handoff, handoffs_by_name
+from teamrun.agents.tool_list import ToolList
 from teamrun.agents.tool_results import SummaryFormatter, handoff_message, summary_message
 from teamrun.agents.toolset import AnyTool, Toolset, as_tools
 from teamrun.context.base import ChatCompletionContext
 from teamrun.context.unbounded import UnboundedChatCompletionContext
+from teamrun.core.agent_state import AgentState
 from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.cooperation import yield_to_loop
 from teamrun.core.emission import Emit, ignore, streamed
 from teamrun.core.overriding import is_replaced
 from teamrun.core.protocols import AnyMessage, Response
+from teamrun.core.readable import readable
 from teamrun.core.saved import Loading, check_version, load_all
 from teamrun.errors import ModelError, UsageError
 from teamrun.json_types import JsonMapping, JsonObject
@@ -70,6 +73,7 @@ from teamrun.messages.made import (
 from teamrun.messages.origin import new_id
 from teamrun.models.base import ChatCompletionClient, ToolChoice
 from teamrun.tools.approval import without_terminal
+from teamrun.tools.base import Tool
 from teamrun.tools.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -79,6 +83,8 @@ __all__ = ["AssistantAgent"]
 
 # A yield in each round would add 6 us to 35 (scripted model, instant tool).
 _ROUNDS_BETWEEN_YIELDS = 16
+
+_RUNNING, _COMPLETED, _ERROR = AgentState.RUNNING, AgentState.COMPLETED, AgentState.ERROR
 
 
 @dataclass(slots=True)
@@ -197,6 +203,35 @@ class AssistantAgent(BaseChatAgent):
             None if output_content_type is None else StructuredMessage[output_content_type]
         )
 
+    def _replace_tools(self, tools: Sequence[AnyTool]) -> Sequence[Tool]:
+        checked_workbenches(tools, self._workbenches or None)
+        before, self._tools = self._tools, as_tools(tools)
+        try:
+            self._check_tools(has_workbench=bool(self._workbenches))
+        except ValueError:
+            self._tools = before
+            raise
+        self._toolset.replace(self._tools)
+        return self._tools
+
+    @readable
+    def tools(self) -> ToolList:
+        """The agent's own tools: a list that may be changed; its model sees it from the next call.
+
+        The tools of a workbench are not in it.
+        """
+        return ToolList(self._tools, self._replace_tools)
+
+    @readable
+    def model_client(self) -> ChatCompletionClient:
+        """The model."""
+        return self._model_client
+
+    @readable
+    def system_message(self) -> str | None:
+        """The instructions for the model."""
+        return str(self._system_messages[0].content) if self._system_messages else None
+
     def _check_tools(self, *, has_workbench: bool) -> None:
         callable_tools = self._model_client.model_info["function_calling"]
         if self._tools and not callable_tools:
@@ -293,6 +328,7 @@ class AssistantAgent(BaseChatAgent):
     ) -> Response:
         turn = _TurnUnderWay(cancellation_token, emit, [])
         mark = self._turn_began = self._model_context.mark()
+        self._lifecycle = _RUNNING
         try:
             await self._receive(messages)
             for event in await self._recall(turn) if self._memory else ():
@@ -310,6 +346,10 @@ class AssistantAgent(BaseChatAgent):
                     turn.response = await self._answer(turn, result, result.content)
                 else:
                     await self._use_tools(turn, result, result.content)
+            self._lifecycle = _COMPLETED
+        except Exception:
+            self._lifecycle = _ERROR
+            raise
         finally:
             self._turn_began = None
             self._toolset.end_turn() if turn.response else await self._undo_turn(mark)

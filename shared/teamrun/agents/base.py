@@ -1,21 +1,26 @@
 """The base class of agents."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
-from typing import cast
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import aclosing, contextmanager
+from typing import TYPE_CHECKING, Self, cast
 
 from pydantic import BaseModel
 
+from teamrun.core.agent_state import AgentState
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.checks import checked_instance, checked_list
 from teamrun.core.component.base import ComponentBase
 from teamrun.core.emission import Emit, ignore
 from teamrun.core.protocols import AnyMessage, Response, Task, TaskResult
+from teamrun.core.readable import readable
 from teamrun.errors import AgentFailed
 from teamrun.json_types import JsonMapping
 from teamrun.messages.chat import BaseChatMessage, TextMessage
 from teamrun.messages.events import ModelClientStreamingChunkEvent
+
+if TYPE_CHECKING:
+    from teamrun.agents.lifecycle import Hook, Moment
 
 __all__ = ["BaseChatAgent", "checked_response", "emitted", "last_response", "messages_of_task"]
 
@@ -39,6 +44,50 @@ class BaseChatAgent(ComponentBase[BaseModel], ABC):
             raise ValueError(f"The agent name must be a valid Python identifier, not {name!r}.")
         self._name = name
         self._description = description
+
+    _lifecycle = AgentState.CREATED
+
+    @readable
+    def state(self) -> AgentState:
+        """What the agent is doing."""
+        return self._lifecycle
+
+    def on_initialized(self, hook: "Hook") -> Self:
+        """Call a function before the first turn, with the agent.
+
+        This and the three methods below take any number of functions, async or not, with or
+        without a parameter. A function's exception ends the turn.
+        """
+        return self._hooked("initialized", hook)
+
+    def on_message(self, hook: "Hook") -> Self:
+        """Call a function with each new message, at the beginning of a turn."""
+        return self._hooked("message", hook)
+
+    def on_error(self, hook: "Hook") -> Self:
+        """Call a function with the exception that ends a turn; it is raised afterwards."""
+        return self._hooked("error", hook)
+
+    def on_complete(self, hook: "Hook") -> Self:
+        """Call a function with the `Response` of each turn."""
+        return self._hooked("complete", hook)
+
+    def _hooked(self, moment: "Moment", hook: "Hook") -> Self:
+        # Imported late: few agents are watched.
+        from teamrun.agents.lifecycle import watched
+
+        watched(self).add(moment, hook)
+        return self
+
+    @contextmanager
+    def _taking_turn(self) -> Generator[None]:
+        self._lifecycle = AgentState.RUNNING
+        try:
+            yield
+            self._lifecycle = AgentState.COMPLETED
+        except Exception:
+            self._lifecycle = AgentState.ERROR
+            raise
 
     @property
     def name(self) -> str:
@@ -85,7 +134,8 @@ class BaseChatAgent(ComponentBase[BaseModel], ABC):
 
         Override `on_messages_stream` instead, which this calls.
         """
-        return await emitted(self.on_messages_stream(messages, cancellation_token), emit)
+        with self._taking_turn():
+            return await emitted(self.on_messages_stream(messages, cancellation_token), emit)
 
     @abstractmethod
     async def on_reset(self, cancellation_token: CancellationToken) -> None:
@@ -125,8 +175,9 @@ class BaseChatAgent(ComponentBase[BaseModel], ABC):
             ValueError: The list is empty, or contains something other than messages.
         """
         heard = messages_of_task(task)
-        answer = await self.on_messages(heard, cancellation_token or CancellationToken())
-        response = checked_response(answer, agent=self._name)
+        with self._taking_turn():
+            answer = await self.on_messages(heard, cancellation_token or CancellationToken())
+            response = checked_response(answer, agent=self._name)
         produced: list[AnyMessage] = [*heard] if output_task_messages else []
         produced.extend(
             message

@@ -79,25 +79,30 @@ class Toolset:
         workbenches: Sequence[Workbench],
         handoffs: Mapping[str, Handoff],
     ) -> None:
-        # Tuples: empty ones, as most are, take no memory.
-        self._own = tuple(tool.schema for tool in tools)
         self._workbenches = tuple(workbenches)
         self._handoffs = handoffs
         self._handoff_schemas = tuple(each.handoff_tool.schema for each in handoffs.values())
-        self._tools = {tool.name: tool for tool in tools}
+        self._before: dict[str, JsonMapping] = {}
+        self._tools: dict[str, Tool] = {}
+        self.replace(tools)
         self._dynamic: tuple[Workbench, ...] = ()
         for workbench in workbenches:
             # By its exact class: a subclass may select its tools each time.
             if type(workbench) in (StaticWorkbench, StaticStreamWorkbench):
                 fixed = cast("StaticWorkbench", workbench).tools_by_name
                 self._tools = {**fixed, **self._tools}
+                self._reporting = _reporting(self._tools)
             else:
                 self._dynamic += (workbench,)
-        self._reporting = tuple(
-            sorted(name for name, tool in self._tools.items() if isinstance(tool, StreamTool))
-        )
-        self._before: dict[str, JsonMapping] = {}
         self._may_report = any(isinstance(wb, StreamWorkbench) for wb in self._dynamic)
+
+    def replace(self, tools: Sequence[Tool]) -> None:
+        """Take other tools in place of the agent's own; it has no workbench then."""
+        # Tuples: empty ones, as most are, take no memory.
+        self._own = tuple(tool.schema for tool in tools)
+        self._tools = {tool.name: tool for tool in tools}
+        self._reporting = _reporting(self._tools)
+        self._before = {n: state for n, state in self._before.items() if n in self._reporting}
         self.known_schemas: Sequence[ToolSchema] | None = None
         """The result of `schemas` if it is always the same."""
 
@@ -260,6 +265,10 @@ class Toolset:
             return _result(call, result.to_text(), is_error=result.is_error)
         text = f"Error: tool '{call.name}' not found in any workbench"
         return _result(call, text, is_error=True)
+
+
+def _reporting(tools: Mapping[str, Tool]) -> tuple[str, ...]:
+    return tuple(sorted(name for name, tool in tools.items() if isinstance(tool, StreamTool)))
 
 
 def _result(call: FunctionCall, text: str, *, is_error: bool = False) -> FunctionExecutionResult:

@@ -7,10 +7,10 @@ call of the participant in the caller's task: no queue, no new task, no copy of 
 
 from abc import abstractmethod
 from asyncio import CancelledError
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from pydantic import BaseModel
 
@@ -35,6 +35,10 @@ from teamrun.messages import (
 )
 from teamrun.teams.run_record import RunRecord
 from teamrun.teams.turns import TeamObserver, Turns
+
+if TYPE_CHECKING:
+    from teamrun.core.bus import EventBus, EventT
+    from teamrun.teams.shared_memory import SharedMemory
 
 __all__ = ["BaseGroupChat", "TeamObserver"]
 
@@ -170,6 +174,70 @@ class BaseGroupChat(Turns, ComponentBase[BaseModel]):
         inner = [message for message in result.messages if message is not answer]
         return Response(chat_message=answer, inner_messages=inner)
 
+    @property
+    def events(self) -> "EventBus":
+        """The bus of the typed events of the agents, those of inner teams included."""
+        if self._events is None:
+            # Imported late: few teams are watched.
+            from teamrun.agents.lifecycle import watched
+            from teamrun.core.bus import EventBus
+
+            self._events = EventBus()
+            for agent in self._agents():
+                watched(agent).connect(self._events)
+        return self._events
+
+    def on(self, kind: "type[EventT]", function: "Callable[[EventT], Any]") -> Self:
+        """Call a function, async or not, with each event of a class of `teamrun.core.bus`.
+
+        Raises:
+            TypeError: The class is not one of the events.
+        """
+        self.events.subscribe(kind, function)
+        return self
+
+    @property
+    def shared_memory(self) -> "SharedMemory":
+        """The store that members share, created at first use; it is saved with the team's state."""
+        if self._shared is None:
+            # Imported late: few teams have one.
+            from teamrun.teams.shared_memory import SharedMemory
+
+            self._shared = SharedMemory()
+        return self._shared
+
+    def share_memory(self, key: str, value: Any) -> None:
+        """Store a JSON value in the shared memory.
+
+        Raises:
+            UsageError: It is not JSON data, or too long.
+        """
+        self.shared_memory.set(key, value)
+
+    def get_shared_memory(self, key: str, default: Any = None) -> Any:
+        """A value of the shared memory; `default` if there is none."""
+        return self.shared_memory.get(key, default)
+
+    def open_shared_memory(self) -> Self:
+        """Give the assistants of the team, and of teams in it, tools for the shared memory.
+
+        Raises:
+            ValueError: The model of an assistant cannot call tools.
+        """
+        from teamrun.agents.assistant import AssistantAgent
+
+        for agent in self._agents():
+            if isinstance(agent, AssistantAgent) and "read_shared_memory" not in agent.tools:
+                agent.tools.extend(self.shared_memory.tools())
+        return self
+
+    def _agents(self) -> Iterator[ChatAgent]:
+        for member in self._members:
+            if isinstance(member, BaseGroupChat):
+                yield from member._agents()
+            elif isinstance(member, ChatAgent):
+                yield member
+
     async def run_observed(
         self, task: Task | None, observe: Callable[[AnyMessage], None]
     ) -> TaskResult:
@@ -275,6 +343,8 @@ class BaseGroupChat(Turns, ComponentBase[BaseModel]):
         self._waiting, self._unheard = [], []
         await self._ending.reset()
         await self._reset_order()
+        if self._shared is not None:
+            self._shared.load({})
 
     async def pause(self) -> None:
         """Notify the participants that the team is paused.
@@ -311,12 +381,15 @@ class BaseGroupChat(Turns, ComponentBase[BaseModel]):
         thread = [message.dump() for message in self._thread]
         counts = await self._ending.save_state()
         run = self._run.save(self._thread, reason=self.stop_reason, code=self.stop_code)
-        return self._save_manager({"message_thread": thread, "run": run, **counts}).model_dump()
+        own = self._save_manager({"message_thread": thread, "run": run, **counts}).model_dump()
+        return own if self._shared is None else {**own, "shared_memory": self._shared.save()}
 
     async def _load_own(self, state: JsonMapping, factory: MessageFactory) -> None:
         """Continue from the result of `_save_own`."""
         manager = await self._load_manager(state)
         create = partial(_message, factory)
+        if self._shared is not None or state.get("shared_memory"):
+            self.shared_memory.load(state.get("shared_memory") or {})
         self._thread = [create(data) for data in manager.message_thread]
         self._run = RunRecord.load(manager.run, self._thread, create)
         if self._run.nested is not None and not self._continues(self._run.nested):

@@ -7,6 +7,7 @@ from typing import ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from teamrun import teams
 from teamrun.agents.base import BaseChatAgent, emitted
+from teamrun.core.agent_state import AgentState
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.emission import Emit
 from teamrun.core.protocols import AnyMessage, ChatAgent, Response, TaskResult, Team
@@ -180,6 +181,11 @@ class _Agent(Participant):
         super().__init__(agent)
         self._agent = agent
         self._is_under_way = False
+        self._put(AgentState.INITIALIZED)
+
+    def _put(self, state: AgentState) -> None:
+        if isinstance(self._agent, BaseChatAgent):
+            self._agent._lifecycle = state  # pyright: ignore[reportPrivateUsage] - set by its team
 
     async def speak(self, token: CancellationToken, emit: Emit[AnyMessage]) -> Turn:
         agent, is_again, self._is_under_way = self._agent, self._is_under_way, True
@@ -208,12 +214,15 @@ class _Agent(Participant):
     async def reset(self) -> None:
         await super().reset()
         await self._agent.on_reset(CancellationToken())
+        self._put(AgentState.INITIALIZED)
 
     async def pause(self) -> None:
         await self._agent.on_pause(CancellationToken())
+        self._put(AgentState.PAUSED)
 
     async def resume(self) -> None:
         await self._agent.on_resume(CancellationToken())
+        self._put(AgentState.RUNNING if self._is_under_way else AgentState.INITIALIZED)
 
     async def _save_member(self) -> JsonMapping:
         return await self._agent.save_state()

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from math import inf
 from time import monotonic
-from typing import Any, ClassVar, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, Self
 
 from teamrun import messages
 from teamrun.conditions.base import TerminationCondition
@@ -21,10 +21,15 @@ from teamrun.core.cooperation import yield_to_loop
 from teamrun.core.emission import Emit, ignore
 from teamrun.core.protocols import AnyMessage, ChatAgent, Team
 from teamrun.core.together import emit_together
+from teamrun.errors import UsageError
 from teamrun.messages import BaseChatMessage, RequestUsage
 from teamrun.teams.ending import Ending
 from teamrun.teams.participant import Participant, Turn, participant
 from teamrun.teams.run_record import RunRecord
+
+if TYPE_CHECKING:
+    from teamrun.core.bus import EventBus
+    from teamrun.teams.shared_memory import SharedMemory
 
 __all__ = ["TeamObserver", "Turns"]
 
@@ -72,6 +77,9 @@ class Turns(ABC):
     checkpoint: Callable[[Any], Awaitable[None]] | None = None
     """Called with the team before each turn, before `inbox`: `save_state` has everything then."""
 
+    _events: "EventBus | None" = None
+    _shared: "SharedMemory | None" = None
+
     def __init__(
         self,
         members: Sequence[ChatAgent | Team],
@@ -104,6 +112,11 @@ class Turns(ABC):
 
     def _copied(self, members: Sequence[ChatAgent | Team]) -> Self:
         """A team of the same kind with other members of the same names, before its first run."""
+        if self._shared is not None or self._events is not None:
+            raise UsageError(
+                f"The team {self._name!r} has a shared memory or subscribed functions, which runs"
+                " cannot copy."
+            )
         made = copy.copy(self)
         Turns.__init__(
             made,

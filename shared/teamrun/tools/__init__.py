@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from teamrun.tools.agent_tool import AgentTool, TaskRunnerTool, TeamTool
     from teamrun.tools.approval import ApprovalFunc, ApprovedTool
     from teamrun.tools.base import BaseTool, BaseToolWithState, StreamTool, Tool
+    from teamrun.tools.capabilities import Capabilities
     from teamrun.tools.context import (
         Artifacts,
         MemoryArtifacts,
@@ -35,6 +36,7 @@ __all__ = [
     "Artifacts",
     "BaseTool",
     "BaseToolWithState",
+    "Capabilities",
     "FunctionTool",
     "ImageResultContent",
     "ImportFromModule",
@@ -63,6 +65,7 @@ __getattr__, __dir__ = forwarding(
         ".agent_tool": ("AgentTool", "TaskRunnerTool", "TeamTool"),
         ".approval": ("ApprovalFunc", "ApprovedTool"),
         ".base": ("BaseTool", "BaseToolWithState", "StreamTool", "Tool"),
+        ".capabilities": ("Capabilities",),
         ".context": (
             "Artifacts",
             "MemoryArtifacts",

@@ -6,7 +6,7 @@ run the engine puts a journaling `Tool` around each one that reaches outside.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel
@@ -63,6 +63,8 @@ class Tool(ComponentBase[BaseModel], ABC):
     on_lost: OnLost = "tell"
     needs_approval: bool = False
     """Whether a person has to agree to each call in a run."""
+    tags: Collection[str] = ()
+    """By which programs find it; see `Capabilities`."""
 
     def __init__(self, name: str, description: str) -> None:
         self.name = name

@@ -3,7 +3,7 @@
 import functools
 import inspect
 import itertools
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import aclosing, nullcontext
 from datetime import timedelta
 from typing import Any, Final, cast
@@ -52,6 +52,7 @@ class FunctionTool(BaseTool[BaseModel, Any]):
         session: Whether a call needs data of earlier calls in this process; see `Tool.session`.
         on_lost: Action if a `stateful` session is lost.
         needs_approval: A person has to agree to each call in a run.
+        tags: By which programs find the tool; see `Capabilities`.
 
     Raises:
         UsageError: A parameter has no annotation, a type without a JSON schema, or is `*args` or
@@ -73,6 +74,7 @@ class FunctionTool(BaseTool[BaseModel, Any]):
         session: Session = "stateless",
         on_lost: OnLost = "tell",
         needs_approval: bool = False,
+        tags: Collection[str] = (),
     ) -> None:
         signature = read_signature(func)
         try:
@@ -98,6 +100,7 @@ class FunctionTool(BaseTool[BaseModel, Any]):
         self.session = session
         self.on_lost = on_lost
         self.needs_approval = needs_approval
+        self.tags = tags
         self._state: JsonObject = {}
 
     @property

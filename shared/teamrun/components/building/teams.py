@@ -98,7 +98,8 @@ class TeamBuilder:
         if definition.termination is not None:
             options["termination_condition"] = build_condition(definition.termination)
         build = load(TEAMS[definition.type].build)
-        return build(definition, participants, options, path, self)
+        team: BaseGroupChat = build(definition, participants, options, path, self)
+        return team.open_shared_memory() if definition.shared_memory else team
 
     def participant(self, definition: ParticipantDefinition, path: str) -> ChatAgent | Team:
         """The agent or team at a path."""

@@ -180,6 +180,8 @@ class BaseTeamDefinition(BaseParticipantDefinition):
     emit_team_events: Switch = False
     output: Annotated[tuple[MemberName, ...], Field(min_length=1)] | None = None
     """Agents, or teams in this one, whose last message is the output of a run; None: of all."""
+    shared_memory: Switch | None = None
+    """Whether the assistants have tools for keys and values that they share; None: no."""
 
 
 TeamDefinition = Annotated[BaseTeamDefinition, _OneOf("TEAMS")]
