@@ -115,6 +115,7 @@ async def test_the_loop_ends_with_the_models_text() -> None:
     )
     assert last == AssistantMessage(content="done", source="me")
     assert model.calls[1].messages[1:] == (first, results)
+    assert [each["name"] for each in model.calls[1].tools] == ["divide"]
 
 
 @pytest.mark.parametrize("value", ["text", RuntimeError("lost")])

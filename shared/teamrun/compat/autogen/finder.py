@@ -29,9 +29,10 @@ class _Modules(Loader):
         name = module.__name__
         module.__doc__ = f"The names of {name} on Teamrun; see {_page(name)}."
         if name in VERSIONS:
-            module.__version__ = VERSIONS[name]  # pyright: ignore[reportAttributeAccessIssue] - new
-        module.__getattr__ = _getter(name)  # pyright: ignore[reportAttributeAccessIssue] - PEP 562
-        module.__dir__ = lambda: sorted({*vars(module), *_present(name)})
+            vars(module)["__version__"] = VERSIONS[name]
+        # PEP 562; pyright takes them for the methods of ModuleType.
+        vars(module)["__getattr__"] = _getter(name)
+        vars(module)["__dir__"] = lambda: sorted({*vars(module), *_present(name)})
 
 
 class _Finder(MetaPathFinder):

@@ -75,7 +75,7 @@ class BaseAgent(ABC):
     @property
     def metadata(self) -> AgentMetadata:
         """The address and the description."""
-        return AgentMetadata(type=self._id.type, key=self._id.key, description=self._description)
+        return AgentMetadata(key=self._id.key, type=self._id.type, description=self._description)
 
     @final
     async def on_message(self, message: Any, ctx: MessageContext) -> Any:
