@@ -63,7 +63,7 @@ def scripted_api(*answers: Given) -> Generator[ScriptedApi]:
                 return
             _send(self, given)
 
-        do_GET = do_POST = do_DELETE = handle_one
+        do_GET = do_POST = do_PUT = do_DELETE = handle_one
 
     with serving(Handler) as url:
         api.url = url
