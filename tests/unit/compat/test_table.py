@@ -16,11 +16,6 @@ from teamrun.compat.autogen.table import ABSENT, MODULES, PAGES, homes, packages
 PENDING = {
     "autogen_agentchat.agents": "ApprovalFuncType ApprovalRequest ApprovalResponse "
     "CodeExecutorAgent MessageFilterAgent MessageFilterConfig PerSourceFilter SocietyOfMindAgent",
-    "autogen_agentchat.events": "AgentCompleted AgentStarted AgentStopped Error MessageReceived "
-    "MessageSent ToolCompleted ToolInvoked",
-    "autogen_agentchat.state": "MagenticOneOrchestratorState",
-    "autogen_agentchat.teams": "MagenticOneGroupChat",
-    "autogen_core.config": "ConfigLoader",
     "autogen_core.logging": "LLMCallEvent LLMStreamEndEvent LLMStreamStartEvent ToolCallEvent",
     "autogen_ext.models.replay": "ReplayChatCompletionClient",
 }

@@ -47,7 +47,7 @@ MODULES: Final[Mapping[str, Mapping[str, str]]] = {
         "TokenUsageTermination",
     },
     "autogen_agentchat.events": {
-        "teamrun.teams.events": "AgentCompleted AgentStarted AgentStopped Error MessageReceived "
+        "teamrun.core.bus": "AgentCompleted AgentStarted AgentStopped Error MessageReceived "
         "MessageSent ToolCompleted ToolInvoked",
     },
     "autogen_agentchat.messages": {
@@ -95,7 +95,7 @@ MODULES: Final[Mapping[str, Mapping[str, str]]] = {
         ABSENT: "CodeExecutor FunctionWithRequirements FunctionWithRequirementsStr "
         "with_requirements",
     },
-    "autogen_core.config": {"teamrun.components.config": "ConfigLoader"},
+    "autogen_core.config": {"teamrun.components.config_loader": "ConfigLoader"},
     "autogen_core.exceptions": {
         "teamrun.core.actors": "CantHandleException MessageDroppedException NotAccessibleError "
         "UndeliverableException",

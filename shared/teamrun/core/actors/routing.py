@@ -83,7 +83,9 @@ class RoutedAgent(BaseAgent):
 
     async def on_unhandled_message(self, message: Any, ctx: MessageContext) -> None:
         """Log a message that no method takes."""
-        logger.info("Unhandled message", extra={"action": "unhandled", "agent": str(self.id)})
+        logger.info(
+            "Unhandled message", extra={"action": "actors.unhandled", "agent": str(self.id)}
+        )
 
 
 @overload
@@ -219,7 +221,7 @@ def _marked(
 def _refuse(error: Exception, strict: bool) -> None:
     if strict:
         raise error
-    logger.warning("%s", error)
+    logger.warning("%s", error, extra={"action": "actors.wrong_message"})
 
 
 def types_of(annotation: Any, what: str) -> tuple[Any, ...]:

@@ -440,7 +440,7 @@ class SingleThreadedAgentRuntime:
         except (Exception, asyncio.CancelledError) as error:
             logger.exception(
                 "A handler of a published message failed",
-                extra={"action": "handler_failed", "agent": str(recipient)},
+                extra={"action": "actors.handler_failed", "agent": str(recipient)},
             )
             if not self._ignores_exceptions:
                 self._failure = self._failure or error
@@ -483,7 +483,7 @@ def _report(item: Item, error: Exception) -> None:
         logger.error(
             "An intervention handler failed",
             exc_info=error,
-            extra={"action": "intervention_failed", "topic": str(item.topic)},
+            extra={"action": "actors.intervention_failed", "topic": str(item.topic)},
         )
     else:
         settle(item.response, error=error)
