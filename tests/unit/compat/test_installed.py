@@ -28,13 +28,13 @@ SCRIPT = """
 import sys
 import teamrun.compat.autogen
 assert not {"teamrun.agents", "teamrun.compat.autogen.extras"} & sys.modules.keys()
-import autogen
-import autogen_core
-assert autogen_core.ORIGIN == "installed"
 try:
     import autogen_agentchat
 except ModuleNotFoundError:
     print("no half")
+import autogen
+import autogen_core
+assert autogen_core.ORIGIN == "installed"
 try:
     teamrun.compat.autogen.install(replace=True)
 except Exception as error:

@@ -1,6 +1,7 @@
 """The runtime of actors: order, responses, failures, stops, state."""
 
 import asyncio
+import gc
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -269,6 +270,8 @@ async def test_a_close_stops_the_runtime_and_closes_the_agents() -> None:
 
 
 async def test_a_token_ends_the_wait_and_the_handler_sees_it() -> None:
+    problems: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, problem: problems.append(problem))
     runtime = SingleThreadedAgentRuntime()
     began, ended = asyncio.Event(), asyncio.Event()
 
@@ -289,6 +292,8 @@ async def test_a_token_ends_the_wait_and_the_handler_sees_it() -> None:
     with pytest.raises(asyncio.CancelledError):
         await sending
     await runtime.stop_when_idle()
+    gc.collect()
+    assert problems == []
 
 
 async def test_a_request_with_a_timeout_ends_and_cancels_its_handler_alone() -> None:
@@ -457,15 +462,21 @@ async def test_a_factory_must_create_the_class() -> None:
 async def test_an_async_factory_is_called_once_for_two_messages_at_once() -> None:
     runtime = SingleThreadedAgentRuntime()
     created: list[Echo] = []
+    may_create = asyncio.Event()
 
     async def create() -> Echo:
-        await asyncio.sleep(0)
+        await may_create.wait()
         created.append(Echo())
         return created[-1]
 
     await Echo.register(runtime, "echo", create)
+    calls = [asyncio.ensure_future(runtime.send_message(Text(t), AgentId("echo"))) for t in "ab"]
+    await asyncio.sleep(0)
+    for _ in calls:
+        await runtime.process_next()  # both wait for the agent now
+    may_create.set()
     runtime.start()
-    await asyncio.gather(*(runtime.send_message(Text(t), AgentId("echo")) for t in "ab"))
+    await asyncio.gather(*calls)
     await runtime.stop()
 
     assert [each.heard for each in created] == [["a", "b"]]
