@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from teamrun import teams
 from teamrun.agents.base import messages_of_task
 from teamrun.conditions.base import TerminationCondition
+from teamrun.core import actors
 from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.component.base import ComponentBase
@@ -71,6 +72,7 @@ class BaseGroupChat(Turns, ComponentBase[BaseModel]):
         custom_message_types: Classes of messages that are not in the participants'
             `produced_message_types`; `load_state` requires them.
         emit_team_events: Yield the selected speaker before each turn.
+        runtime: Accepted as in AutoGen, and not used: a team delivers its messages itself.
         agents: Another name of `participants`.
 
     Raises:
@@ -87,6 +89,7 @@ class BaseGroupChat(Turns, ComponentBase[BaseModel]):
         max_turns: int | None = None,
         custom_message_types: Sequence[type[BaseAgentEvent | BaseChatMessage]] = (),
         emit_team_events: bool = False,
+        runtime: "actors.AgentRuntime | None" = None,
         agents: Sequence[ChatAgent | Team] | None = None,
     ) -> None:
         if participants is not None and agents is not None:

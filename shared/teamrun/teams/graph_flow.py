@@ -6,6 +6,7 @@ from typing import Final, TypeAlias, TypeVar
 
 from teamrun import teams
 from teamrun.conditions.base import TerminationCondition
+from teamrun.core import actors
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.checks import wrong_type
 from teamrun.core.emission import Emit
@@ -43,6 +44,7 @@ class GraphFlow(BaseGroupChat):
         max_turns: Maximum number of turns of a run; nodes that speak at the same time share a turn.
         custom_message_types: Classes of messages that `load_state` requires.
         emit_team_events: Yield the selected speakers before each turn.
+        runtime: Accepted as in AutoGen, and not used: a team delivers its messages itself.
         agents: Another name of `participants`.
 
     Raises:
@@ -64,6 +66,7 @@ class GraphFlow(BaseGroupChat):
         max_turns: int | None = None,
         custom_message_types: Sequence[type[BaseAgentEvent | BaseChatMessage]] = (),
         emit_team_events: bool = False,
+        runtime: "actors.AgentRuntime | None" = None,
         agents: Sequence[ChatAgent] | None = None,
     ) -> None:
         super().__init__(

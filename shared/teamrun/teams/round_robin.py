@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from teamrun import teams
 from teamrun.conditions.base import TerminationCondition
+from teamrun.core import actors
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.emission import Emit
 from teamrun.core.protocols import AnyMessage, ChatAgent, Team
@@ -32,6 +33,7 @@ class RoundRobinGroupChat(BaseGroupChat):
         max_turns: int | None = None,
         custom_message_types: Sequence[type[BaseAgentEvent | BaseChatMessage]] = (),
         emit_team_events: bool = False,
+        runtime: "actors.AgentRuntime | None" = None,
         agents: Sequence[ChatAgent | Team] | None = None,
     ) -> None:
         super().__init__(

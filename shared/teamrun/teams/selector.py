@@ -8,6 +8,7 @@ from typing import Self, TypeAlias
 from teamrun import teams
 from teamrun.conditions.base import TerminationCondition
 from teamrun.context import ChatCompletionContext, UnboundedChatCompletionContext
+from teamrun.core import actors
 from teamrun.core.behaviour import has_behaviour
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.checks import checked_count
@@ -79,6 +80,7 @@ class SelectorGroupChat(TeamWithModel):
         model_client_streaming: Take the model's answer as a stream; its pieces are yielded with
             `emit_team_events`.
         model_context: Which part of the conversation the model sees; all of it by default.
+        runtime: Accepted as in AutoGen, and not used: a team delivers its messages itself.
         agents: Another name of `participants`.
         system_message: Another name of `selector_prompt`.
 
@@ -105,6 +107,7 @@ class SelectorGroupChat(TeamWithModel):
         selector_func: SelectorFunc | None = None,
         candidate_func: CandidateFunc | None = None,
         emit_team_events: bool = False,
+        runtime: "actors.AgentRuntime | None" = None,
         model_client_streaming: bool = False,
         model_context: ChatCompletionContext | None = None,
         agents: Sequence[ChatAgent | Team] | None = None,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from teamrun import teams
 from teamrun.conditions.base import TerminationCondition
+from teamrun.core import actors
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.emission import Emit
 from teamrun.core.protocols import AnyMessage, ChatAgent
@@ -31,6 +32,7 @@ class Swarm(BaseGroupChat):
         max_turns: Maximum number of turns of a run.
         custom_message_types: Classes of messages that `load_state` requires.
         emit_team_events: Yield the selected speaker before each turn.
+        runtime: Accepted as in AutoGen, and not used: a team delivers its messages itself.
         agents: Another name of `participants`.
 
     Raises:
@@ -50,6 +52,7 @@ class Swarm(BaseGroupChat):
         max_turns: int | None = None,
         custom_message_types: Sequence[type[BaseAgentEvent | BaseChatMessage]] = (),
         emit_team_events: bool = False,
+        runtime: "actors.AgentRuntime | None" = None,
         agents: Sequence[ChatAgent] | None = None,
     ) -> None:
         super().__init__(
