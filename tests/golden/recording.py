@@ -102,6 +102,10 @@ def cases() -> dict[str, Case]:
         "a": ["x"],
         "b": [_calls("count"), _calls("count")],
     }
+    hierarchy = {"type": "hierarchical", "participants": trio}
+    hierarchy["participants"] = [trio[0], {**trio[1], "tools": ["count"]}, trio[2]]
+    agent = {"max_tool_iterations": 2, "tools": ["count"]}
+    race = {"type": "competitive", "participants": [{**trio[0], **agent}, *trio[1:]], "enough": 1}
     lines = {name: [f"{name}{k}" for k in range(4)] for name in "abc"}
     tools: Case = (
         solo("count", "broken", max_tool_iterations=3, reflect_on_tool_use=True),
@@ -131,6 +135,11 @@ def cases() -> dict[str, Case]:
             {"a": [_calls("transfer_to_b"), "last"], "b": ["x", _calls("transfer_to_a")]},
         ),
         "magentic": (magentic, ledgers),
+        "hierarchy": (
+            hierarchy,
+            {"a": ["b: count\nc: count", "Done"], "b": [_calls("count")]} | {"c": ["from c"]},
+        ),
+        "race": (race, {"a": [_calls("count"), "slow"], "b": ["quick"], "c": ["slower"] * 2}),
         "graph": (graph, {"a": ["x"], "b": [_calls("count")], "c": ["y"], "d": [_calls("count")]}),
         "selection": (selector, {"selector": ["b", "a", "b"], "a": ["x"], "b": ["y", "z"]}),
     }

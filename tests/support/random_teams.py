@@ -126,6 +126,8 @@ class Grower:
         }
         if not self._has_teams(members) and rng.random() < 0.2:
             self._lead(team, names)
+        elif len(names) > 1 and rng.random() < 0.4:
+            team |= self._steps(names)
         elif len(names) > 1 and rng.random() < 0.3:
             team |= {"type": "selector_group_chat", "model": "m"}
             self.script["selector"] = [rng.choice(names) for _ in range(120)]
@@ -135,6 +137,24 @@ class Grower:
         elif len(members) > 1 and not self._has_teams(members) and rng.random() < 0.7:
             team |= {"type": "graph_flow", "graph": self._graph(names)}
         return team
+
+    def _steps(self, names: str) -> dict[str, Any]:
+        """One of the teams that work in steps, in which members are cut off now and then."""
+        rng, last = self.rng, names[-1]
+        kinds: list[dict[str, Any]] = [
+            {"type": "sequential"},
+            {"type": "concurrent", "synthesizer": rng.choice([None, last])},
+            {"type": "competitive", "enough": 1},
+            {"type": "competitive", "judge": last, "enough": rng.choice([None, 1])},
+            {"type": "hierarchical", "manager": last, "rounds": rng.randint(1, 3)},
+        ]
+        if len(names) > 2:
+            kinds.append({"type": "debate", "rounds": rng.randint(1, 2)})
+        kind = rng.choice(kinds)
+        if kind["type"] == "hierarchical" and isinstance(self.script.get(last), list):
+            plan = "\n".join(f"{name}: work" for name in names[:-1])
+            self.script[last][::3] = [plan] * len(self.script[last][::3])
+        return kind
 
     def _lead(self, team: dict[str, Any], names: str) -> None:
         """Give the team an orchestrator, which gets stuck and writes no ledger now and then."""

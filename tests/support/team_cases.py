@@ -262,6 +262,31 @@ TEAM_CASES = [
         team={"type": "magentic_one", "model": "m", "max_turns": 9, "output": "a"},
         output="Haiku",
     ),
+    *(
+        case(
+            f"steps, {type}",
+            ["One", "Two"],
+            agents={"b": {"model": "m"}, "c": {"model": "m"}},
+            script={"b": ["a: look", "End of b"], "c": ["b"]},
+            team={
+                "type": type,
+                "description": "In steps.",
+                "max_turns": 9,
+                "emit_team_events": True,
+                "termination": {"type": "text_mention", "text": "never"},
+                "output": ["a", "b", "c"],
+                **options,
+            },
+            contains=last,
+        )
+        for type, last, options in (
+            ("sequential", "b", {}),
+            ("concurrent", "b", {"synthesizer": "c", "final_prompt": "Combine."}),
+            ("hierarchical", "End", {"manager": "b", "rounds": 1, "final_prompt": "Answer."}),
+            ("debate", "a: look", {"judge": "b", "rounds": 1, "final_prompt": "Judge."}),
+            ("competitive", "a: look", {"judge": "c", "enough": 2, "final_prompt": "{names}?"}),
+        )
+    ),
     case(
         "nested teams",
         ["One", "Four"],

@@ -55,14 +55,19 @@ CONDITIONS = [
 ]
 TEAMS = [
     "BaseGroupChat",
+    "CompetitiveGroupChat",
+    "ConcurrentGroupChat",
+    "DebateGroupChat",
     "DiGraph",
     "DiGraphBuilder",
     "DiGraphEdge",
     "DiGraphNode",
     "GraphFlow",
+    "HierarchicalGroupChat",
     "MagenticOneGroupChat",
     "RoundRobinGroupChat",
     "SelectorGroupChat",
+    "SequentialGroupChat",
     "Swarm",
     "TeamObserver",
 ]

@@ -13,7 +13,10 @@ ItemT = TypeVar("ItemT")
 
 
 async def emit_together(
-    works: Sequence[Callable[[Emit[ItemT]], Coroutine[Any, Any, None]]], emit: Emit[ItemT]
+    works: Sequence[Callable[[Emit[ItemT]], Coroutine[Any, Any, None]]],
+    emit: Emit[ItemT],
+    *,
+    until: Callable[[], bool] = lambda: False,
 ) -> None:
     """Do all of the work at once, each part in a task; all have ended when this returns or raises.
 
@@ -23,6 +26,7 @@ async def emit_together(
     Args:
         works: Functions that return the coroutine of a part, given the `Emit` that it shall use.
         emit: Takes the items of all parts, in the task of the caller.
+        until: Asked after each part that has ended; if true, the others are cancelled.
 
     Raises:
         Exception: The first exception of a part, after the others were cancelled.
@@ -44,7 +48,7 @@ async def emit_together(
             came = await queue.get()
             if isinstance(came, Task):
                 came.result()  # raises the task's exception
-                running -= 1
+                running = 0 if until() else running - 1
                 continue
             item, taken = came
             await emit(item)

@@ -395,8 +395,9 @@ class BaseGroupChat(Turns, ComponentBase[BaseModel]):
             self.shared_memory.load(state.get("shared_memory") or {})
         self._thread = [create(data) for data in manager.message_thread]
         self._run = RunRecord.load(manager.run, self._thread, create)
-        if self._run.nested is not None and not self._continues(self._run.nested):
-            raise ValueError(f"The state names {self._run.nested!r}, which is no team in this one.")
+        for name in self._run.nested:
+            if not self._continues(name):
+                raise ValueError(f"The state names {name!r}, which is no team in this one.")
         undecided = self._thread[len(self._thread) - manager.undecided :]
         await self._ending.load_state(manager.current_turn, manager.termination, undecided)
         if manager.run is not None:

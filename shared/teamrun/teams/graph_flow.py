@@ -169,8 +169,7 @@ class GraphFlow(BaseGroupChat):
             remaining=self._remaining,
             enqueued_any=self._enqueued_any,
             ready=self._ready,
-            active_nodes=self._waiting,
-            unheard=[(name, [message.id for message in said]) for name, said in self._unheard],
+            **self._save_at_once(),
         )
 
     async def _load_manager(self, state: JsonMapping) -> "teams.state.GraphManagerState":
@@ -191,10 +190,8 @@ class GraphFlow(BaseGroupChat):
     async def _load_own(self, state: JsonMapping, factory: MessageFactory) -> None:
         await super()._load_own(state, factory)
         manager = teams.state.GraphManagerState.model_validate(state)
-        said = {m.id: m for m in self._thread if isinstance(m, BaseChatMessage)}
         self._begin_order()
-        self._unheard = [(name, [said[id] for id in ids]) for name, ids in manager.unheard]
-        self._waiting = manager.active_nodes
+        self._load_at_once(manager)
         if manager.ready:
             self._ready, self._remaining = manager.ready, manager.remaining
             self._enqueued_any = manager.enqueued_any

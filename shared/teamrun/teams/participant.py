@@ -189,17 +189,19 @@ class _Agent(Participant):
 
     async def speak(self, token: CancellationToken, emit: Emit[AnyMessage]) -> Turn:
         agent, is_again, self._is_under_way = self._agent, self._is_under_way, True
+        given = self._buffer[:]
         if isinstance(agent, BaseChatAgent) and is_again == is_turn_taken_again():
-            final = await agent.on_messages_emit(self._buffer, token, emit)
+            final = await agent.on_messages_emit(given, token, emit)
         else:
-            stream = agent.on_messages_stream(self._buffer, token)
+            stream = agent.on_messages_stream(given, token)
             final = await emitted(_marked(stream, is_again=is_again), emit)
         if not isinstance(final, Response):
             raise RuntimeError(
                 f"The agent {self.name!r} did not produce a final response; its "
                 "on_messages_stream must yield a Response last."
             )
-        self._buffer = []
+        # An agent that was cut off, and ends all the same, has already received what came after.
+        self._buffer = self._buffer[len(given) :]
         self._forget_turn()
         message = final.chat_message
         return Turn([*(final.inner_messages or ()), message], (message,), message)

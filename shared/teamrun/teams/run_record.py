@@ -45,8 +45,8 @@ class RunRecord:
     """The messages of complete turns, in order, without the task."""
     opening: list[AnyMessage] = field(default_factory=list[AnyMessage])
     """The events of the selection of the speaker in the current turn."""
-    nested: str | None = None
-    """The nested team whose turn it is."""
+    nested: list[str] = field(default_factory=list[str])
+    """The nested teams whose turns are under way."""
     is_over: bool = False
     """Whether it ended normally, and its result was given to the caller."""
 
@@ -66,11 +66,16 @@ class RunRecord:
         """A speaker is chosen."""
         self.opening = []
 
-    def complete_turn(self, shown: Sequence[AnyMessage]) -> None:
+    def complete_turn(self, speaker: str, shown: Sequence[AnyMessage]) -> None:
         """Add a turn that is complete."""
         whole = [m for m in shown if not isinstance(m, ModelClientStreamingChunkEvent)]
         self.shown += [*self.opening, *whole]
-        self.opening, self.nested = [], None
+        self.opening = []
+        self.forget(speaker)
+
+    def forget(self, speaker: str) -> None:
+        """Note that no turn of that nested team is under way."""
+        self.nested = [name for name in self.nested if name != speaker]
 
     def save(
         self, thread: Sequence[AnyMessage], *, reason: str | None, code: str | None

@@ -7,7 +7,9 @@ the team under the name that AutoGen gives it, such as `RoundRobinGroupChatManag
 them.
 """
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from teamrun.json_types import JsonObject
 
@@ -21,6 +23,8 @@ __all__ = [
     "RoundRobinManagerState",
     "RunState",
     "SelectorManagerState",
+    "SeveralAtOnceState",
+    "StagedManagerState",
     "SwarmManagerState",
     "TeamState",
 ]
@@ -62,6 +66,10 @@ class NestedTeamContainerState(ChatAgentContainerState):
     """Whether the nested team has ended its part of that turn."""
 
 
+def _as_list(nested: Any) -> Any:
+    return ([nested] if nested else []) if nested is None or isinstance(nested, str) else nested
+
+
 class RunState(BaseModel):
     """The last run of a team, which may have been interrupted."""
 
@@ -72,8 +80,8 @@ class RunState(BaseModel):
     shown: list[str | JsonObject] = []
     """Its messages, without the task; a message of the thread is given by its id."""
     opening: list[JsonObject] = []
-    nested: str | None = None
-    """The nested team whose turn it is."""
+    nested: Annotated[list[str], BeforeValidator(_as_list)] = []
+    """The nested teams whose turns are under way; earlier releases wrote one name or null."""
     is_over: bool = False
     stop_reason: str | None = None
     stop_code: str | None = None
@@ -118,7 +126,16 @@ class SwarmManagerState(BaseGroupChatManagerState):
     current_speaker: str = ""
 
 
-class GraphManagerState(BaseGroupChatManagerState):
+class SeveralAtOnceState(BaseGroupChatManagerState):
+    """The manager of a team whose members speak at the same time."""
+
+    active_nodes: list[str] = []
+    """Those whose turns were interrupted, if others spoke at the same time."""
+    unheard: list[tuple[str, list[str]]] = []
+    """The ids of messages that these get after their turns."""
+
+
+class GraphManagerState(SeveralAtOnceState):
     """The manager of a `GraphFlow`."""
 
     type: str = "GraphManagerState"
@@ -128,10 +145,6 @@ class GraphManagerState(BaseGroupChatManagerState):
     """Whether a group of which any edge is enough has made its node ready."""
     ready: list[str] = []
     """The nodes that speak next; AutoGen leaves out those whose turns are under way."""
-    active_nodes: list[str] = []
-    """Those of the ready nodes whose turns were interrupted, if others spoke at the same time."""
-    unheard: list[tuple[str, list[str]]] = []
-    """The ids of messages that these nodes get after their turns."""
 
 
 class MagenticOneOrchestratorState(BaseGroupChatManagerState):
@@ -150,3 +163,16 @@ class MagenticOneOrchestratorState(BaseGroupChatManagerState):
     """The agent that has its instruction and has not spoken yet."""
     answered: tuple[str, str] | None = None
     """The reason and code of the end, if the run was interrupted after the answer."""
+
+
+class StagedManagerState(SeveralAtOnceState):
+    """The manager of a team that works in steps, such as a `DebateGroupChat`."""
+
+    type: str = "StagedManagerState"
+    step: int = 0
+    """The number of steps that are complete."""
+    said: dict[str, str] = {}
+    """The ids of the latest messages by speaker, in the order in which they came."""
+    told: int = -1
+    """The last step for which the team has given its instructions."""
+    is_over: bool = False

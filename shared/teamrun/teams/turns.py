@@ -12,7 +12,7 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, Self
 
-from teamrun import messages
+from teamrun import messages, teams
 from teamrun.conditions.base import TerminationCondition
 from teamrun.core.behaviour import has_behaviour
 from teamrun.core.cancellation import CancellationToken
@@ -22,6 +22,7 @@ from teamrun.core.emission import Emit, ignore
 from teamrun.core.protocols import AnyMessage, ChatAgent, Team
 from teamrun.core.together import emit_together
 from teamrun.errors import UsageError
+from teamrun.json_types import JsonObject
 from teamrun.messages import BaseChatMessage, RequestUsage
 from teamrun.teams.ending import Ending
 from teamrun.teams.participant import Participant, Turn, participant
@@ -109,6 +110,7 @@ class Turns(ABC):
         self._unseen_usage: RequestUsage | None = None
         self._waiting: list[str] = []
         self._unheard: list[tuple[str, Sequence[BaseChatMessage]]] = []
+        self._cut_off: list[str] = []
 
     def _copied(self, members: Sequence[ChatAgent | Team]) -> Self:
         """A team of the same kind with other members of the same names, before its first run."""
@@ -166,6 +168,14 @@ class Turns(ABC):
     def _turn_over(self, speaker: str, turn: Turn) -> None:
         """Update the order of speakers after a selected participant has completed its turn."""
 
+    def _concludes(self) -> bool:
+        """Whether the next selection ends the run without calling anything."""
+        return False
+
+    def _has_enough(self) -> bool:
+        """Whether the others who speak at the same time can be cut off."""
+        return False
+
     def _own_end(self) -> tuple[str, str] | None:
         """The reason and code if the team has nothing left to do, before conditions are checked."""
         return None
@@ -176,9 +186,10 @@ class Turns(ABC):
         Turns of agents count when they are complete, those of nested teams turn by turn.
         """
         run = self._run
-        if run.nested is None:
+        if not run.nested:
             return run.shown
-        return [*run.shown, *run.opening, *self._seats[run.nested].messages_of_turn()]
+        under_way = (m for name in run.nested for m in self._seats[name].messages_of_turn())
+        return [*run.shown, *run.opening, *under_way]
 
     def take_unseen_usage(self) -> RequestUsage | None:
         """Usage of the team's own model calls that no message of a run reports.
@@ -235,7 +246,8 @@ class Turns(ABC):
             if monotonic() > yielded_at + _UNINTERRUPTED_S:
                 await yield_to_loop()
                 yielded_at = monotonic()
-            news = () if self._waiting else await self._before_turn()
+            goes_on = self._waiting or self._concludes()
+            news = () if goes_on else await self._before_turn()
             if news:
                 await self._receive(news, emit)
                 continue
@@ -252,9 +264,8 @@ class Turns(ABC):
 
     def _begin(self) -> None:
         """Begin another run, after the messages of a nested team whose turn was interrupted."""
-        speaker = self._run.nested
-        self._run = RunRecord()
-        if speaker is not None:
+        speakers, self._run = self._run.nested, RunRecord()
+        for speaker in speakers:
             turn = self._seats[speaker].cut_off()
             self._deliver(speaker, turn.messages)
             self._thread.extend(turn.delta)
@@ -280,10 +291,10 @@ class Turns(ABC):
         self, token: CancellationToken, emit: Emit[AnyMessage]
     ) -> tuple[str, ...]:
         run = self._run
-        if run.nested is not None:
-            return (run.nested,)
         if self._waiting:  # those whose turns were interrupted
             return tuple(self._waiting)
+        if run.nested:
+            return tuple(run.nested)
 
         async def open_with(item: AnyMessage) -> None:
             # Messages of the team itself are kept when the selection is repeated; events are not.
@@ -315,16 +326,35 @@ class Turns(ABC):
         if len(speakers) == 1:
             await self._take_turn(speakers[0], number, token, emit)
         else:
-            self._waiting = list(speakers)
+            await self._take_turns_at_once(speakers, number, token, emit)
 
-            async def speak(name: str, emit: Emit[AnyMessage]) -> None:
-                for _ in range(speakers.count(name)):
-                    await self._take_turn(name, number, token, emit)
+    async def _take_turns_at_once(
+        self,
+        speakers: tuple[str, ...],
+        number: int,
+        token: CancellationToken,
+        emit: Emit[AnyMessage],
+    ) -> None:
+        self._waiting, self._cut_off = list(speakers), []
 
-            await emit_together([partial(speak, name) for name in dict.fromkeys(speakers)], emit)
+        async def speak(name: str, emit: Emit[AnyMessage]) -> None:
+            for _ in range(speakers.count(name)):
+                await self._take_turn(name, number, token, emit, is_one_of_several=True)
+
+        works = [partial(speak, name) for name in dict.fromkeys(speakers)]
+        await emit_together(works, emit, until=lambda: not self._waiting)
+        if self.observer is not None:
+            for name in self._cut_off:
+                self.observer.turn_completed(number, name)
 
     async def _take_turn(
-        self, speaker: str, number: int, token: CancellationToken, emit: Emit[AnyMessage]
+        self,
+        speaker: str,
+        number: int,
+        token: CancellationToken,
+        emit: Emit[AnyMessage],
+        *,
+        is_one_of_several: bool = False,
     ) -> None:
         observer = self.observer
         shown: list[AnyMessage] = []
@@ -334,8 +364,12 @@ class Turns(ABC):
             await emit(message)
 
         seat = self._seats[speaker]
-        self._run.nested = speaker if seat.continues else None
+        self._run.forget(speaker)
+        if seat.continues:
+            self._run.nested.append(speaker)
         turn = await seat.speak(token, show)
+        if is_one_of_several and speaker not in self._waiting:
+            return  # it was cut off, and has ended before it was cancelled
         # Recorded before it is shown: a caller that leaves the stream here has it in the state.
         self._record(speaker, turn, shown)
         if turn.closing is not None:
@@ -348,6 +382,8 @@ class Turns(ABC):
         self._turn_over(speaker, turn)
         if self._waiting:
             self._waiting.remove(speaker)
+            if self._has_enough():
+                self._cut_off_others()
         self._deliver(speaker, turn.messages)
         if not self._waiting:
             self._deliver_unheard()
@@ -357,11 +393,31 @@ class Turns(ABC):
         usage = self._seats[speaker].take_unseen_usage()
         if usage is not None:
             self._count_usage(usage, is_seen=False)
-        self._run.complete_turn(turn.delta if turn.closing is None else [*shown, turn.closing])
+        self._run.complete_turn(
+            speaker, turn.delta if turn.closing is None else [*shown, turn.closing]
+        )
+
+    def _save_at_once(self) -> JsonObject:
+        """The fields of a state of a team whose members speak at the same time."""
+        unheard = [(name, [message.id for message in said]) for name, said in self._unheard]
+        return {"active_nodes": self._waiting, "unheard": unheard}
+
+    def _load_at_once(self, state: "teams.state.SeveralAtOnceState") -> None:
+        """Continue the turns that were under way, after the conversation was loaded."""
+        said = {m.id: m for m in self._thread if isinstance(m, BaseChatMessage)}
+        self._unheard = [(name, [said[id] for id in ids]) for name, ids in state.unheard]
+        self._waiting = state.active_nodes
+
+    def _cut_off_others(self) -> None:
+        """End the turns of the others who speak at the same time; what they have said is lost."""
+        self._cut_off, self._waiting = self._waiting, []
+        for name in self._cut_off:
+            self._seats[name].cut_off()
+            self._run.forget(name)
 
     async def _say(self, message: BaseChatMessage, emit: Emit[AnyMessage]) -> None:
         """Add a message of the team itself to the conversation, within `_select_speaker`."""
-        self._deliver(self._manager_name, (message,))
+        self._deliver(message.source, (message,))
         self._thread.append(message)
         await emit(message)
 

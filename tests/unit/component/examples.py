@@ -35,11 +35,16 @@ from teamrun.models import (
     OpenAIChatCompletionClient,
 )
 from teamrun.teams import (
+    CompetitiveGroupChat,
+    ConcurrentGroupChat,
+    DebateGroupChat,
     DiGraphBuilder,
     GraphFlow,
+    HierarchicalGroupChat,
     MagenticOneGroupChat,
     RoundRobinGroupChat,
     SelectorGroupChat,
+    SequentialGroupChat,
     Swarm,
 )
 from teamrun.testing import ScriptedModel
@@ -156,6 +161,15 @@ def flow(condition: Any) -> GraphFlow:
     a, b = agent("a"), agent("b")
     graph = DiGraphBuilder().add_node(a).add_node(b).add_edge(a, b, condition)
     return GraphFlow([a, b], graph.build())
+
+
+STAGED: list[tuple[Any, Json]] = [
+    (SequentialGroupChat, {"max_turns": 2}),
+    (ConcurrentGroupChat, {"synthesizer": "a", "final_prompt": "Combine."}),
+    (HierarchicalGroupChat, {"manager": "c", "rounds": 2, "final_prompt": "Answer."}),
+    (DebateGroupChat, {"judge": "b", "rounds": 4, "final_prompt": "Judge."}),
+    (CompetitiveGroupChat, {"judge": "a", "enough": 2, "final_prompt": "Choose."}),
+]
 
 
 class Example(NamedTuple):
@@ -340,6 +354,23 @@ EXAMPLES = [
                 },
             },
         ),
+    ),
+    *(
+        Example(
+            lambda cls=cls, options=options: cls([agent("a"), agent("b"), agent("c")], **options),
+            component(
+                f"teamrun.teams.{cls.__name__}",
+                "team",
+                {
+                    "name": cls.__name__,
+                    "description": "A team of agents.",
+                    "participants": [agent_component(name) for name in "abc"],
+                    "emit_team_events": False,
+                    **options,
+                },
+            ),
+        )
+        for cls, options in STAGED
     ),
     Example(
         lambda: MagenticOneGroupChat(

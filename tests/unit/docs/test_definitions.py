@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 from tests.support.pages import page
 
-from teamrun.components.definitions import agents, contexts, graphs, profiles, teams
-from teamrun.components.definitions.kinds import CONDITIONS
+from teamrun.components.definitions import agents, contexts, graphs, profiles, staged, teams
+from teamrun.components.definitions.kinds import CONDITIONS, TEAMS
 from teamrun.components.definitions.magentic_one import MagenticOneDefinition
 from teamrun.components.reading.problems import ProblemCode
 from teamrun.components.registry import Registry
@@ -41,6 +41,10 @@ CASES: dict[str, tuple[type[BaseModel], set[str]]] = {
     "### `selector_group_chat`": (teams.SelectorDefinition, SHARED),
     "### `graph_flow`": (graphs.GraphFlowDefinition, SHARED),
     "### `magentic_one`": (MagenticOneDefinition, SHARED - {"max_turns"}),
+    "### `concurrent`": (staged.ConcurrentDefinition, SHARED),
+    "### `hierarchical`": (staged.HierarchicalDefinition, SHARED),
+    "### `debate`": (staged.DebateDefinition, SHARED),
+    "### `competitive`": (staged.CompetitiveDefinition, SHARED),
     "#### Graph": (graphs.GraphDefinition, set()),
     "#### Node": (graphs.NodeDefinition, set()),
     "#### Edge": (graphs.EdgeDefinition, set()),
@@ -82,7 +86,7 @@ def refused_fields(team: dict[str, Any]) -> set[str]:
 
 @pytest.mark.parametrize(
     "kind",
-    ["round_robin_group_chat", "selector_group_chat", "swarm", "graph_flow", "magentic_one"],
+    TEAMS.types,
 )
 def test_teams_take_every_name_of_their_fields(kind: str) -> None:
     headings = ["### `round_robin_group_chat`", *({f"### `{kind}`"} & CASES.keys())]

@@ -135,6 +135,45 @@ async def test_one_that_fails_ends_the_run_and_cancels_the_others() -> None:
     await require_replay(cluster, ref)
 
 
+async def test_a_loser_is_cancelled_and_the_replay_has_the_same_winner() -> None:
+    started, was_cancelled = asyncio.Event(), asyncio.Event()
+
+    async def meet() -> str:
+        """Wait until cancelled."""
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            was_cancelled.set()
+            raise
+        return "never"
+
+    async def win() -> str:
+        """End when the other has begun."""
+        await started.wait()
+        return "won"
+
+    members = [
+        {"type": "assistant_agent", "name": name, "model": "m", "tools": [tool]}
+        for name, tool in (("a", "meet"), ("b", "win"))
+    ]
+    cluster = Cluster(
+        {"a": [calls("meet")], "b": [calls("win")]},
+        team={"type": "competitive", "participants": members},
+        tools=[FunctionTool(meet), FunctionTool(win)],
+    )
+    ref = await cluster.submit()
+    run = await executed(cluster, ref)
+
+    assert (run.status, run.stop_code) == ("completed", "steps_complete")
+    assert run.output is not None and run.output.text == "won"
+    assert was_cancelled.is_set()
+    events = [event for entry in await cluster.entries(ref) for event in entry.events]
+    ended = [event.agent for event in events if event.type == "turn.completed"]
+    assert ended == ["b", "a"]
+    await require_replay(cluster, ref)
+
+
 async def test_one_that_asks_a_person_speaks_again_after_the_answer_and_then_the_join() -> None:
     cluster = Cluster(
         script(b=[calls("transfer_to_user"), "b"]),

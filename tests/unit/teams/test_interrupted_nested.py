@@ -381,7 +381,7 @@ async def test_a_state_whose_turn_under_way_is_of_no_inner_team_is_refused(name:
     team = await left(nested, [6], moves=False)
     state = copied(await team.save_state())
     manager = state["agent_states"]["RoundRobinGroupChatManager"]
-    assert manager["run"]["nested"] == "inner"
+    assert manager["run"]["nested"] == ["inner"]
     manager["run"]["nested"] = name
     with pytest.raises(ValueError):
         await team.load_state(state)

@@ -68,6 +68,19 @@ _TEAM_ALIASES: Final = {
     "max_rounds": "max_turns",
 }
 
+
+def _staged(type: str, name: str) -> TeamKind:
+    """A row of a team that works in steps."""
+    return TeamKind(
+        type,
+        definition=f"{_DEFINITIONS}.staged:{name.removesuffix('GroupChat')}Definition",
+        names=(name,),
+        aliases=_TEAM_ALIASES,
+        build=f"{_BUILDING}.staged:build_staged",
+        autogen=COMPONENTS[name].provider,
+    )
+
+
 TEAMS: Final = Table(
     TeamKind(
         "round_robin_group_chat",
@@ -110,13 +123,11 @@ TEAMS: Final = Table(
         build=f"{_BUILDING}.magentic_one:build_magentic_one",
         autogen=COMPONENTS["MagenticOneGroupChat"].provider,
     ),
-    planned=(
-        "sequential",
-        "concurrent",
-        "hierarchical",
-        "debate",
-        "competitive",
-    ),
+    _staged("sequential", "SequentialGroupChat"),
+    _staged("concurrent", "ConcurrentGroupChat"),
+    _staged("hierarchical", "HierarchicalGroupChat"),
+    _staged("debate", "DebateGroupChat"),
+    _staged("competitive", "CompetitiveGroupChat"),
 )
 
 

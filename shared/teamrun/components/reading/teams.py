@@ -205,12 +205,9 @@ class TeamReader:
         if written is None:
             detail = f"'type' is needed: {joined(TEAMS.types, 'or')}."
             self.problems.add(where, "invalid_definition", detail)
-        elif isinstance(written, str) and written in TEAMS.planned:
-            detail = f"'type': {written!r} is not available yet; there are {joined(TEAMS.types)}."
-            self.problems.add(where, "not_available_yet", detail)
         else:
             name = written if isinstance(written, str) else ""
-            hint = did_you_mean(name, [*TEAMS.names, *TEAMS.planned, *AGENTS.names])
+            hint = did_you_mean(name, [*TEAMS.names, *AGENTS.names])
             detail = (
                 f"'type': no team type {shown(written)}.{hint} There are {joined(TEAMS.types)}."
             )

@@ -123,6 +123,16 @@ def _context(module: str, name: str, fields: Mapping[str, Field]) -> Row:
     )
 
 
+def _staged(module: str, name: str, *fields: str) -> Row:
+    return Row(
+        f"teamrun.teams.{module}:{name}",
+        "team",
+        f"teamrun.teams.{name}",
+        {**_TEAM, **_of(*fields)},
+        inexpressible=_NO_TYPES,
+    )
+
+
 def _combined(name: str) -> Row:
     return _condition(
         "base",
@@ -215,6 +225,11 @@ _ROWS: Final = (
             "_candidate_func": "candidate_func",
         },
     ),
+    _staged("sequential", "SequentialGroupChat"),
+    _staged("concurrent", "ConcurrentGroupChat", "synthesizer", "final_prompt"),
+    _staged("hierarchical", "HierarchicalGroupChat", "manager", "rounds", "final_prompt"),
+    _staged("debate", "DebateGroupChat", "judge", "rounds", "final_prompt"),
+    _staged("competitive", "CompetitiveGroupChat", "judge", "enough", "final_prompt"),
     _condition(
         "text",
         "TextMentionTermination",
