@@ -20,7 +20,7 @@ _OPERATORS: Final[dict[type[ast.operator], Callable[[float, float], float]]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
+    ast.Div: lambda dividend, divisor: dividend / divisor,
 }
 _FACTS: Final = {
     "mont blanc": "Mont Blanc is 4,806 metres high.",

@@ -1,7 +1,7 @@
 """The base class of agents."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING, Self, cast
 
@@ -52,7 +52,7 @@ class BaseChatAgent(ComponentBase[BaseModel], ABC):
         """What the agent is doing."""
         return self._lifecycle
 
-    def on_initialized(self, hook: "Hook") -> Self:
+    def on_initialized(self, hook: Callable[[], object] | Callable[[Self], object]) -> Self:
         """Call a function before the first turn, with the agent.
 
         This and the three methods below take any number of functions, async or not, with or
@@ -60,15 +60,15 @@ class BaseChatAgent(ComponentBase[BaseModel], ABC):
         """
         return self._hooked("initialized", hook)
 
-    def on_message(self, hook: "Hook") -> Self:
+    def on_message(self, hook: Callable[[], object] | Callable[[BaseChatMessage], object]) -> Self:
         """Call a function with each new message, at the beginning of a turn."""
         return self._hooked("message", hook)
 
-    def on_error(self, hook: "Hook") -> Self:
+    def on_error(self, hook: Callable[[], object] | Callable[[Exception], object]) -> Self:
         """Call a function with the exception that ends a turn; it is raised afterwards."""
         return self._hooked("error", hook)
 
-    def on_complete(self, hook: "Hook") -> Self:
+    def on_complete(self, hook: Callable[[], object] | Callable[[Response], object]) -> Self:
         """Call a function with the `Response` of each turn."""
         return self._hooked("complete", hook)
 

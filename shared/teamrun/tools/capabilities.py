@@ -1,17 +1,15 @@
 """A pool of tools by tags, from which agents get tools for a while."""
 
-from collections.abc import Iterable, MutableSequence
-from typing import Any, Protocol
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from teamrun.errors import UsageError
 from teamrun.tools.base import Tool
 
+if TYPE_CHECKING:
+    from teamrun.agents.assistant import AssistantAgent
+
 __all__ = ["Capabilities"]
-
-
-class _HasTools(Protocol):
-    @property
-    def tools(self) -> MutableSequence[Any]: ...
 
 
 class Capabilities:
@@ -54,7 +52,7 @@ class Capabilities:
         """The tools with a tag, in the order in which they were added."""
         return [tool for name, tool in self._tools.items() if tag in self._tags[name]]
 
-    def request(self, agent: _HasTools, tag: str) -> list[Tool]:
+    def request(self, agent: "AssistantAgent", tag: str) -> list[Tool]:
         """Give an agent the tools with a tag that it lacks; returns these.
 
         Raises:
@@ -64,16 +62,14 @@ class Capabilities:
         if not found:
             known = sorted(frozenset[str]().union(*self._tags.values()))
             raise UsageError(f"No capability has the tag {tag!r}; the tags are {known}.")
-        names = {tool.name for tool in agent.tools}
-        new = [tool for tool in found if tool.name not in names]
-        agent.tools.extend(new)
+        tools = agent.tools
+        new = [tool for tool in found if tool not in tools]
+        tools.extend(new)
         return new
 
-    def release(self, agent: _HasTools, tag: str) -> None:
+    def release(self, agent: "AssistantAgent", tag: str) -> None:
         """Take the tools with a tag from an agent."""
         tools = agent.tools
         for tool in self.find(tag):
-            for index, each in enumerate(tools):
-                if each.name == tool.name:
-                    del tools[index]
-                    break
+            if tool in tools:
+                tools.remove(tool)

@@ -1,7 +1,7 @@
 """Functions and typed events of agents: their order, their content, and what they cost."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from subprocess import check_output
 from typing import Any
 
@@ -63,7 +63,7 @@ class Echo(BaseChatAgent):
         pass
 
 
-WAYS: dict[str, Any] = {
+WAYS: dict[str, Callable[[BaseChatAgent], Awaitable[object]]] = {
     "run": lambda agent: agent.run("Hello"),
     "on_messages": lambda agent: agent.on_messages([HELLO]),
     "a stream": lambda agent: last(agent.run_stream("Hello")),
@@ -86,11 +86,11 @@ async def test_functions_are_called_once_in_each_turn(make: Any, way: Any) -> No
     async def completed(response: Response) -> None:
         seen.append(type(response))
 
-    agent = make()
+    agent: BaseChatAgent = make()
     same = (
         agent.on_initialized(lambda: seen.append("initialized"))
         .on_initialized(lambda of: seen.append(of is agent))
-        .on_message(lambda message: seen.append(message.content))
+        .on_message(lambda message: seen.append(message.to_text()))
         .on_complete(completed)
         .on_error(seen.append)
     )
@@ -259,7 +259,7 @@ async def test_a_message_between_two_events_is_reported_as_sent() -> None:
             self,
             messages: Sequence[BaseChatMessage],
             cancellation_token: CancellationToken | None = None,
-        ) -> Any:
+        ) -> AsyncGenerator[AnyMessage | Response, None]:
             yield TextMessage(content="On my way", source=self.name)
             yield await self.on_messages(messages, cancellation_token)
 
