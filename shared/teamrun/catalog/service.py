@@ -4,14 +4,23 @@ import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import Final, NamedTuple, cast
-
-from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic_core import to_json
+from typing import Final, NamedTuple
 
 from teamrun.catalog.diff import differences
 from teamrun.catalog.graph import graph_of
+from teamrun.catalog.idempotency import KeyRecord, first_use
 from teamrun.catalog.lookup import summary_of
+from teamrun.catalog.public import (
+    SPEC,
+    not_found,
+    number_of,
+    operators_version,
+    own_name,
+    placed,
+    plain,
+    version_summary,
+    whole_version,
+)
 from teamrun.catalog.records import (
     StoredTeam,
     StoredVersion,
@@ -21,7 +30,6 @@ from teamrun.catalog.records import (
 )
 from teamrun.catalog.requests import (
     AliasRequest,
-    Name,
     TeamPatch,
     TeamRequest,
     VersionRequest,
@@ -33,7 +41,6 @@ from teamrun.catalog.resources import (
     TeamSchema,
     TeamVersion,
     VersionPage,
-    VersionSummary,
 )
 from teamrun.catalog.schema import schema_of
 from teamrun.catalog.stored import StoredTeams
@@ -49,13 +56,12 @@ from teamrun.errors import (
     NotFound,
     PreconditionFailed,
     TeamNameTaken,
-    TeamNotFound,
     TeamReadOnly,
     TeamVersionNotFound,
     TooManyTeams,
     UsageError,
 )
-from teamrun.json_types import JsonMapping, JsonObject
+from teamrun.json_types import JsonMapping
 from teamrun.runs.log.keys import idempotency_key
 from teamrun.runs.service.requests import request_digest
 from teamrun.storage.base import ObjectStore
@@ -73,8 +79,6 @@ MOST_ALIASES: Final = 50
 """Maximum number of aliases of a team."""
 
 _SCOPE: Final = "POST /v1/teams"
-_SPEC: Final = "/team_spec"
-_NAME: Final[TypeAdapter[str]] = TypeAdapter(Name)
 
 
 class Registered(NamedTuple):
@@ -93,13 +97,6 @@ class Added(NamedTuple):
     """Otherwise the newest version has the same definition."""
     replayed: bool
     """The Idempotency-Key was used for the same request before."""
-
-
-class _KeyRecord(BaseModel, defer_build=True):
-    request_hash: str
-    team_id: str
-    base: int = 0
-    """The newest version when the key was first used to add a version."""
 
 
 class TeamService:
@@ -156,7 +153,7 @@ class TeamService:
         """
         team = await self._teams.get(tenant, name)
         if team is None:
-            raise _not_found(name)
+            raise not_found(name)
         return team
 
     async def versions(
@@ -171,14 +168,14 @@ class TeamService:
         if after is not None and not (after.isascii() and after.isdigit()):
             raise UsageError("the cursor is invalid; send `next_cursor` of the page before")
         if self._is_operators(name):
-            return VersionPage(data=[_summary(self._registry.resolve(team=name))])
+            return VersionPage(data=[operators_version(self._registry.resolve(team=name))])
         team = await self._team(tenant, name)
         first = team.latest if after is None else min(int(after) - 1, team.latest)
         numbers = range(first, max(first - limit, 0), -1)
         found = [await self._version(tenant, team, number) for number in numbers]
         has_more = bool(numbers) and numbers[-1] > 1
         return VersionPage(
-            data=[_described(team, each) for each in found],
+            data=[version_summary(team, each) for each in found],
             next_cursor=str(numbers[-1]) if has_more else None,
             has_more=has_more,
         )
@@ -196,11 +193,11 @@ class TeamService:
                 raise TeamVersionNotFound(
                     f"The operator's team {name!r} has one version, {resolved.version!r}."
                 )
-            shown = _summary(resolved)
-            return TeamVersion(**shown.model_dump(), definition=_plain(resolved.definition))
+            shown = operators_version(resolved)
+            return TeamVersion(**shown.model_dump(), definition=plain(resolved.definition))
         team = await self._team(tenant, name)
-        stored = await self._version(tenant, team, _number(team, version))
-        return _whole(team, stored)
+        stored = await self._version(tenant, team, number_of(team, version))
+        return whole_version(team, stored)
 
     async def diff(self, tenant: str, name: str, *, before: str, after: str) -> TeamDiff:
         """What differs between two versions.
@@ -245,7 +242,7 @@ class TeamService:
         request: TeamRequest,
         *,
         key: str | None = None,
-        at: str = _SPEC,
+        at: str = SPEC,
     ) -> Registered:
         """Register a team with its first version.
 
@@ -262,12 +259,12 @@ class TeamService:
             IdempotencyConflict: The key was used with another request.
         """
         resolved = self._read(request.team_spec, at)
-        name = request.name or _own_name(request.team_spec)
+        name = request.name or own_name(request.team_spec)
         hash_, team_id, replayed = request_digest(request), new_id("team"), False
         place = None if key is None else idempotency_key(tenant, _SCOPE, key)
         if place is not None:
-            record, replayed = await self._first_use(
-                place, _KeyRecord(request_hash=hash_, team_id=team_id)
+            record, replayed = await first_use(
+                self._store, place, KeyRecord(request_hash=hash_, team_id=team_id)
             )
             team_id = record.team_id
             if replayed:
@@ -363,7 +360,7 @@ class TeamService:
         request: VersionRequest,
         *,
         key: str | None = None,
-        at: str = _SPEC,
+        at: str = SPEC,
     ) -> Added:
         """Add a version, unless the newest one has the same definition.
 
@@ -387,8 +384,8 @@ class TeamService:
         hash_, base, used = request_digest(request), team.latest, None
         if key is not None:
             place = idempotency_key(tenant, f"{_SCOPE}/{team.id}/versions", key)
-            record = _KeyRecord(request_hash=hash_, team_id=team.id, base=base)
-            record, replayed = await self._first_use(place, record)
+            record = KeyRecord(request_hash=hash_, team_id=team.id, base=base)
+            record, replayed = await first_use(self._store, place, record)
             base = record.base if replayed else base
             used = hashlib.sha256(key.encode()).hexdigest()
         while True:
@@ -396,11 +393,11 @@ class TeamService:
             for number in range(base + 1, team.latest + 1) if used else ():
                 found = await self._version(tenant, team, number)
                 if found.key == used:
-                    return Added(_whole(team, found), is_new=True, replayed=True)
+                    return Added(whole_version(team, found), is_new=True, replayed=True)
             base = team.latest
             newest = await self._version(tenant, team, team.latest)
             if newest.digest == resolved.digest:
-                return Added(_whole(team, newest), is_new=False, replayed=False)
+                return Added(whole_version(team, newest), is_new=False, replayed=False)
             if team.latest >= MOST_VERSIONS:
                 raise TooManyTeams(
                     f"A team has at most {MOST_VERSIONS} versions; register another team."
@@ -412,7 +409,7 @@ class TeamService:
             # could change the index.
             team = await self._advanced(tenant, team.id, number)
             if added:
-                return Added(_whole(team, version), is_new=True, replayed=False)
+                return Added(whole_version(team, version), is_new=True, replayed=False)
 
     async def put_alias(
         self,
@@ -439,7 +436,7 @@ class TeamService:
             raise UsageError(f"{alias[:80]!r} is not a valid alias: {error}.") from None
 
         def change(_: TeamIndex, team: StoredTeam) -> Mapping[str, object]:
-            _number(team, str(request.version))
+            number_of(team, str(request.version))
             aliases = {**team.aliases, alias: request.version}
             if len(aliases) > MOST_ALIASES:
                 raise TooManyTeams(
@@ -484,7 +481,7 @@ class TeamService:
         def write(index: TeamIndex) -> TeamIndex | None:
             team = index.find(team_id)
             if team is None:
-                raise _not_found(name)
+                raise not_found(name)
             if revision not in (None, team.revision):
                 raise PreconditionFailed(f"The team {name!r} has changed since; read it again.")
             after = team.model_copy(update=change(index, team))
@@ -496,7 +493,7 @@ class TeamService:
         index = await self._stored.change(tenant, write)
         team = index.find(team_id)
         if team is None:
-            raise _not_found(name)
+            raise not_found(name)
         return await self._shown(tenant, team)
 
     async def _advanced(self, tenant: str, team_id: str, number: int) -> StoredTeam:
@@ -505,7 +502,7 @@ class TeamService:
         def advance(index: TeamIndex) -> TeamIndex | None:
             team = index.find(team_id)
             if team is None:
-                raise _not_found(team_id)
+                raise not_found(team_id)
             if team.latest >= number:
                 return None
             more = {"latest": number, "revision": team.revision + 1, "updated_at": now}
@@ -515,22 +512,8 @@ class TeamService:
         index = await self._stored.change(tenant, advance)
         team = index.find(team_id)
         if team is None:
-            raise _not_found(team_id)
+            raise not_found(team_id)
         return team
-
-    async def _first_use(self, place: str, record: _KeyRecord) -> tuple[_KeyRecord, bool]:
-        """The record of an Idempotency-Key, and whether it existed before."""
-        if await self._store.put_new(place, to_json(record)):
-            return record, False
-        with suppress(NotFound, ValidationError):  # deleted meanwhile, or damaged
-            first = _KeyRecord.model_validate_json(await self._store.get(place))
-            if first.request_hash != record.request_hash:
-                raise IdempotencyConflict(
-                    "The Idempotency-Key was used with another request; use a new key."
-                )
-            return first, True
-        await self._store.put(place, to_json(record))
-        return record, False
 
     async def _check_not_deleted(self, tenant: str, team_id: str) -> None:
         with suppress(NotFound):
@@ -543,7 +526,7 @@ class TeamService:
         try:
             return self._registry.resolve(team_spec=spec)
         except DefinitionError as error:
-            raise _placed(error, at) from None
+            raise placed(error, at) from None
 
     def _new_version(
         self, number: int, resolved: Resolved, comment: str, now: datetime, key: str | None
@@ -567,20 +550,20 @@ class TeamService:
             found = await self.version(tenant, name, version)
             return found.version, resolved.definition
         team = await self._team(tenant, name)
-        stored = await self._version(tenant, team, _number(team, version))
+        stored = await self._version(tenant, team, number_of(team, version))
         return str(stored.version), stored.definition
 
     async def _team(self, tenant: str, name: str) -> StoredTeam:
         team = (await self._stored.index(tenant)).find(name)
         if team is None:
-            raise _not_found(name)
+            raise not_found(name)
         return team
 
     async def _version(self, tenant: str, team: StoredTeam, number: int) -> StoredVersion:
         try:
             return await self._stored.version(tenant, team.id, number)
         except NotFound:  # it is being deleted
-            raise _not_found(team.name) from None
+            raise not_found(team.name) from None
 
     def _is_operators(self, name: str) -> bool:
         return name in self._registry.team_names()
@@ -601,76 +584,3 @@ class TeamService:
                 f"There is a team {name!r} already; add a version to it (POST /v1/teams/{name}"
                 "/versions), or choose another name."
             )
-
-
-def _not_found(name: str) -> TeamNotFound:
-    return TeamNotFound(f"There is no team {name[:80]!r}; GET /v1/teams lists them.")
-
-
-def _number(team: StoredTeam, version: str) -> int:
-    number = team.number(version)
-    if number is None:
-        raise TeamVersionNotFound(
-            f"The team {team.name!r} has no version or alias {version[:80]!r}; it has the versions"
-            f" 1 to {team.latest}."
-        )
-    return number
-
-
-def _own_name(spec: JsonMapping) -> str:
-    """The name in a definition, or in the configuration of a component."""
-    config = spec.get("config") if "provider" in spec else spec
-    name = cast("JsonMapping", config).get("name") if isinstance(config, Mapping) else None
-    if name is None:
-        raise DefinitionError(
-            "The team needs a name: send `name`, or write it into the definition.",
-            pointer="/name",
-        )
-    try:
-        return _NAME.validate_python(name)
-    except ValidationError:
-        raise DefinitionError(
-            f"{str(name)[:80]!r} cannot be the name of a registered team: send `name`, with A-Z,"
-            " a-z, digits, '_' and '-'.",
-            pointer="/name",
-        ) from None
-
-
-def _placed(error: DefinitionError, at: str) -> DefinitionError:
-    """An error with its pointers moved from `/team_spec` to `at`."""
-    if at == _SPEC:
-        return error
-    problems = [
-        {**each, "pointer": at + str(each["pointer"]).removeprefix(_SPEC)}
-        for each in error.data.get("problems", [])
-    ]
-    return DefinitionError(
-        error.message,
-        pointer=at + error.pointer.removeprefix(_SPEC),
-        code=error.code,
-        problems=problems,
-    )
-
-
-def _plain(definition: TeamDefinition) -> JsonObject:
-    return definition.model_dump(mode="json", exclude_none=True)
-
-
-def _summary(resolved: Resolved) -> VersionSummary:
-    return VersionSummary(version=resolved.version, digest=resolved.digest)
-
-
-def _described(team: StoredTeam, stored: StoredVersion) -> VersionSummary:
-    number = stored.version
-    return VersionSummary(
-        version=str(number),
-        digest=stored.digest,
-        aliases=[alias for alias, version in team.aliases.items() if version == number],
-        comment=stored.comment,
-        created_at=stored.created_at,
-    )
-
-
-def _whole(team: StoredTeam, stored: StoredVersion) -> TeamVersion:
-    shown = _described(team, stored)
-    return TeamVersion(**shown.model_dump(), definition=_plain(stored.definition))

@@ -39,7 +39,7 @@ def test_the_first_word_alone_lists_all_pages() -> None:
 
 def test_push_registers_a_team_that_does_not_exist_and_moves_an_alias(tmp_path: Path) -> None:
     file = tmp_path / "haiku.json"
-    file.write_text('{"type": "x"}')
+    file.write_text('{"type": "x"}', encoding="utf-8")
     answers = [problem(404, "team_not_found"), answer(TEAM, 201), answer(TEAM)]
     with scripted_api(*answers) as api:
         done = typed(api.url, "push", "haiku", str(file), "--comment", "c", "--alias", "live")
@@ -55,7 +55,7 @@ def test_push_registers_a_team_that_does_not_exist_and_moves_an_alias(tmp_path: 
 
 def test_push_prints_the_line_of_each_fault(tmp_path: Path) -> None:
     file = tmp_path / "haiku.json"
-    file.write_text('{\n  "type": "x",\n  "participants": []\n}')
+    file.write_text('{\n  "type": "x",\n  "participants": []\n}', encoding="utf-8")
     fault = {"pointer": "/team_spec/participants", "code": "invalid_definition", "detail": "None."}
     with scripted_api(problem(422, "invalid_definition", errors=[fault])) as api:
         done = typed(api.url, "push", "haiku", str(file))
