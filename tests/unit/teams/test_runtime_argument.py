@@ -1,5 +1,6 @@
 """`runtime=` of teams, which AutoGen's programs pass: the team works with and without it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -7,7 +8,14 @@ import pytest
 from teamrun.agents import AssistantAgent
 from teamrun.conditions import MaxMessageTermination
 from teamrun.core.actors import SingleThreadedAgentRuntime
-from teamrun.teams import DiGraphBuilder, GraphFlow, RoundRobinGroupChat, SelectorGroupChat, Swarm
+from teamrun.teams import (
+    BaseGroupChat,
+    DiGraphBuilder,
+    GraphFlow,
+    RoundRobinGroupChat,
+    SelectorGroupChat,
+    Swarm,
+)
 from teamrun.testing import ScriptedModel
 
 
@@ -16,31 +24,32 @@ def members() -> list[AssistantAgent]:
     return [AssistantAgent("a", model_client=model, handoffs=["b"]), AssistantAgent("b", model)]
 
 
+def round_robin(**options: Any) -> RoundRobinGroupChat:
+    return RoundRobinGroupChat(members(), **options)
+
+
+def swarm(**options: Any) -> Swarm:
+    return Swarm(members(), **options)
+
+
 def selector(**options: Any) -> SelectorGroupChat:
     return SelectorGroupChat(members(), ScriptedModel(["a"]), **options)
 
 
 def graph(**options: Any) -> GraphFlow:
-    agents = members()
-    edges = DiGraphBuilder().add_node(agents[0]).add_node(agents[1]).add_edge(*agents).build()
-    return GraphFlow(agents, edges, **options)
+    a, b = members()
+    edges = DiGraphBuilder().add_node(a).add_node(b).add_edge(a, b).build()
+    return GraphFlow([a, b], edges, **options)
 
 
-TEAMS = {
-    "round_robin": lambda **options: RoundRobinGroupChat(members(), **options),
-    "swarm": lambda **options: Swarm(members(), **options),
-    "selector": selector,
-    "graph": graph,
-}
-
-
-@pytest.mark.parametrize("name", TEAMS)
+@pytest.mark.parametrize("make", [round_robin, swarm, selector, graph])
 @pytest.mark.parametrize("is_started", [True, False, None])
-async def test_a_team_runs_with_any_runtime(name: str, is_started: bool | None) -> None:
+async def test_a_team_runs_with_any_runtime(
+    make: Callable[..., BaseGroupChat], is_started: bool | None
+) -> None:
     runtime = None if is_started is None else SingleThreadedAgentRuntime()
     if runtime is not None and is_started:
         runtime.start()
-    make: Any = TEAMS[name]
     team = make(termination_condition=MaxMessageTermination(2), runtime=runtime)
     result = await team.run(task="Go.")
 
