@@ -102,8 +102,8 @@ def cases() -> dict[str, Case]:
         "a": ["x"],
         "b": [_calls("count"), _calls("count")],
     }
-    hierarchy = {"type": "hierarchical", "participants": trio}
-    hierarchy["participants"] = [trio[0], {**trio[1], "tools": ["count"]}, trio[2]]
+    counting = [trio[0], {**trio[1], "tools": ["count"]}, trio[2]]
+    hierarchy = {"type": "hierarchical", "participants": counting}
     agent = {"max_tool_iterations": 2, "tools": ["count"]}
     race = {"type": "competitive", "participants": [{**trio[0], **agent}, *trio[1:]], "enough": 1}
     lines = {name: [f"{name}{k}" for k in range(4)] for name in "abc"}

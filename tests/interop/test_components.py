@@ -122,6 +122,7 @@ OURS = {
     *("termination", "undecided", "run", "under_way", "shown", "is_over", "chosen"),
     *("active_nodes", "unheard", "is_planned", "next_speaker", "answered"),
 }
+"""Fields of states that AutoGen does not have."""
 SHARED = [each for each in EXAMPLES if not each.written["provider"].startswith(_OURS_ALONE)]
 THEIR_TEAMS = (
     *("tools", "summary", "reflection", "handoff", "selector", "nested", "swarm", "graph"),

@@ -4,6 +4,7 @@ The configurations are written from the facts of AutoGen's classes, not with thi
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
@@ -170,6 +171,10 @@ STAGED: list[tuple[Any, Json]] = [
     (DebateGroupChat, {"judge": "b", "rounds": 4, "final_prompt": "Judge."}),
     (CompetitiveGroupChat, {"judge": "a", "enough": 2, "final_prompt": "Choose."}),
 ]
+
+
+def trio(cls: Any, options: Json) -> Any:
+    return cls([agent(name) for name in "abc"], **options)
 
 
 class Example(NamedTuple):
@@ -357,7 +362,7 @@ EXAMPLES = [
     ),
     *(
         Example(
-            lambda cls=cls, options=options: cls([agent("a"), agent("b"), agent("c")], **options),
+            partial(trio, cls, options),
             component(
                 f"teamrun.teams.{cls.__name__}",
                 "team",

@@ -352,10 +352,10 @@ class Painter(Talker):
 
 
 async def test_an_orchestrator_without_vision_gets_no_images() -> None:
-    info = dict.fromkeys(("function_calling", "json_output", "structured_output"), False)
+    switches = ("vision", "function_calling", "json_output", "structured_output")
+    info: Any = {**dict.fromkeys(switches, False), "family": "unknown"}
     script = [*PLANNED, progress("a", "Paint."), DONE, "Fine"]
-    cannot_see: Any = {**info, "vision": False, "family": "unknown"}
-    model = ScriptedModel(script, model_info=cannot_see, record=True)
+    model = ScriptedModel(script, model_info=info, record=True)
 
     await MagenticOneGroupChat([Painter("a", "A cat.")], model).run(task="go")
 
