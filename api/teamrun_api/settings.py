@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from teamrun.settings import CommonSettings
+from teamrun.settings import CommonSettings, FromJson
 
 __all__ = ["BUFFERED_WAIT", "ApiKey", "ApiSettings", "Scope"]
 
@@ -51,11 +51,11 @@ class ApiSettings(CommonSettings):
     port: int = Field(default=8080, ge=0, le=65535)
     """The port to listen on; 0 takes a free one."""
 
-    api_keys: tuple[ApiKey, ...] = Field(default=(), repr=False)
+    api_keys: Annotated[tuple[ApiKey, ...], FromJson] = Field(default=(), repr=False)
     """A JSON list of `{"name", "sha256", "scopes", "tenant"}`. With any, every request but the
     probes needs `Authorization: Bearer`."""
 
-    cors_origins: tuple[str, ...] = ()
+    cors_origins: Annotated[tuple[str, ...], FromJson] = ()
     """A JSON list of the origins whose pages may call the API, such as `https://app.example`."""
 
     body_limit_bytes: int = Field(default=1024 * 1024, ge=1024)
@@ -64,7 +64,7 @@ class ApiSettings(CommonSettings):
     file_limit_bytes: int = Field(default=1024 * 1024 * 1024, ge=1024)
     """The largest file that can be uploaded, and the largest object that `input_url` can name."""
 
-    batch_inputs: tuple[str, ...] = ()
+    batch_inputs: Annotated[tuple[str, ...], FromJson] = ()
     """A JSON list of prefixes below which a batch may name its input as `input_url`, for all
     tenants alike: `"s3://my-bucket/tasks/"`, `"az://container/tasks/"` or `"file:///srv/tasks/"`,
     with the options of `TEAMRUN_STORE_URL`. Credentials come from the environment, as those of the

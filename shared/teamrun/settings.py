@@ -4,21 +4,36 @@ Each process kind derives its own class and builds it once, at its entry point; 
 the environment.
 """
 
-import re
+import json
+import os
 from collections.abc import Mapping
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, StringConstraints, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 
 from teamrun.errors import UsageError
 from teamrun.json_types import JsonObject
 from teamrun.validation import Misfit, misfit_of
 
-__all__ = ["PREFIX", "VARIABLES", "CommonSettings", "load_settings", "unknown_variables"]
+__all__ = [
+    "PREFIX",
+    "VARIABLES",
+    "CommonSettings",
+    "FromJson",
+    "load_settings",
+    "unknown_variables",
+]
 
 PREFIX = "TEAMRUN_"
 """The prefix of all environment variables."""
@@ -40,8 +55,6 @@ _NAMES = """
 VARIABLES = frozenset(f"{PREFIX}{name.upper()}" for name in _NAMES.split())
 """Every variable that a process or a command reads; a test compares it with the reference."""
 
-_QUOTED = re.compile(r'"(\w+)"')
-
 Settings = TypeVar("Settings", bound="CommonSettings")
 
 
@@ -56,18 +69,31 @@ HomePath = Annotated[Path, AfterValidator(_expanded)]
 """A path in which `~` is the home folder: a shell does not replace it in a file of variables."""
 
 
+def _parsed(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):  # it contains the value, which may be a secret
+        raise ValueError("JSON is needed") from None
+
+
+FromJson = BeforeValidator(_parsed)
+"""Annotates a setting with a list: its variable is JSON."""
+
+
 def _store_in(data: JsonObject) -> str:
     folder: Path = data.get("data_dir", Path(".teamrun"))
     return (folder.absolute() / "store").as_uri()
 
 
-class CommonSettings(BaseSettings):
+class CommonSettings(BaseModel):
     """Settings that must be equal in all processes of a deployment."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        env_ignore_empty=True,
+    model_config = ConfigDict(
+        extra="forbid",
         frozen=True,
+        validate_default=True,
         hide_input_in_errors=True,
         allow_inf_nan=False,
         defer_build=True,  # each process reads one of the classes
@@ -138,7 +164,7 @@ class CommonSettings(BaseSettings):
     """Whether a process that other machines can reach may start although a script answers for a
     model profile whose environment variable is not set."""
 
-    allowed_hosts: tuple[str, ...] = ()
+    allowed_hosts: Annotated[tuple[str, ...], FromJson] = ()
     """A JSON list of hosts that webhooks may be sent to besides public ones by `https://` on port
     443: a host (`"hooks.internal"`), an address or host with a port (`"127.0.0.1:3000"`), a network
     (`"10.1.0.0/16"`), or all names below one (`"*.corp.example"`). With such a host, `http://` is
@@ -196,21 +222,18 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
 def load_settings(kind: type[Settings], **given: Any) -> Settings:
     """The settings from the environment; values that are `given` (and not None) take precedence.
 
+    A variable without a text counts as not set.
+
     Raises:
         UsageError: Variables are invalid; the message names each.
     """
+    variables = {name: os.environ.get(f"{PREFIX}{name.upper()}") for name in kind.model_fields}
+    found = {name: text for name, text in variables.items() if text}
     chosen = {name: value for name, value in given.items() if value is not None}
     try:
-        return kind(**chosen)
+        return kind(**found | chosen)
     except ValidationError as error:
-        found = [misfit_of(each) for each in error.errors(include_input=False, include_url=False)]
-        names = [f"{PREFIX}{'.'.join(map(str, misfit.path)).upper()}" for misfit in found]
-        faults = " ".join(map(Misfit.sentence, found, names))
+        misfits = [misfit_of(each) for each in error.errors(include_input=False, include_url=False)]
+        names = [f"{PREFIX}{'.'.join(map(str, misfit.path)).upper()}" for misfit in misfits]
+        faults = " ".join(map(Misfit.sentence, misfits, names))
         raise UsageError(f"The settings are invalid: {faults}", settings=names) from None
-    except SettingsError as error:
-        # Its text names the field and no value; the cause contains the value and is dropped.
-        field = _QUOTED.search(str(error))
-        name = f"{PREFIX}{field[1].upper()}" if field else "a variable"
-        raise UsageError(
-            f"The settings are invalid: {name}: JSON is needed.", settings=[name]
-        ) from None

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints
-from pydantic_settings import NoDecode
 
 from teamrun.dispatch.queues import Queue
 from teamrun.settings import CommonSettings
@@ -27,9 +26,10 @@ def _listed(value: object) -> object:
 class WorkerSettings(CommonSettings):
     """The settings of one worker process."""
 
-    queues: Annotated[
-        tuple[RunQueue, ...], NoDecode, BeforeValidator(_listed), Field(min_length=1)
-    ] = ("interactive", "batch")
+    queues: Annotated[tuple[RunQueue, ...], BeforeValidator(_listed), Field(min_length=1)] = (
+        "interactive",
+        "batch",
+    )
     """The queues to consume, separated by commas: `interactive` and `batch`. A worker takes a
     message from `batch` only when none waits in `interactive`."""
 

@@ -1,6 +1,7 @@
 """One instance of a Lambda function: its event loop, its secrets, and what it keeps open."""
 
 import asyncio
+import gc
 import os
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -46,6 +47,7 @@ class Instance:
         self.host = FunctionHost(open_runtime)
         self._secrets = SecretEnvironment(os.environ)
         self._runner: asyncio.Runner | None = None
+        gc.freeze()  # a handler's module makes it when all is imported
 
     def run(self, work: Callable[[datetime], Awaitable[T]], context: Context) -> T:
         """The result of one invocation.
