@@ -18,7 +18,7 @@ from tests.conformance.records import record_of
 from tests.conformance.scenarios import SCENARIOS, WHEN_LOST, Begin, Play, Stage
 from tests.conformance.site import API_KEY, Site, open_site
 
-__all__ = ["DISTURBANCES", "Disturbance", "Plays", "begun", "expected"]
+__all__ = ["ALL", "DISTURBANCES", "Disturbance", "Plays", "begun", "expected"]
 
 Json = dict[str, Any]
 
@@ -26,7 +26,8 @@ Disturbance = Literal["none", "lose", "limit"]
 DISTURBANCES: tuple[Disturbance, ...] = ("none", "lose", "limit")
 
 
-_ALL = os.environ.get("CONFORMANCE") == "all"
+ALL = os.environ.get("CONFORMANCE") == "all"
+"""Whether every scenario is disturbed in every way, on every host."""
 _DISTURBED = (
     "plain",
     "tools",
@@ -42,14 +43,15 @@ _DISTURBED = (
     "batch_of_200",
 )
 """The scenarios that are played with disturbances, too. `CONFORMANCE=all` takes all of them, which
-lasts three times as long; do that after a change of the engine or of a host."""
+lasts three times as long, and loses processes of the clouds; do that after a change of the engine
+or of a host."""
 
 
 def begun(disturbance: Disturbance) -> dict[str, Begin]:
     """The scenarios that are played with a disturbance."""
     if disturbance == "none":
         return SCENARIOS
-    chosen = {name: SCENARIOS[name] for name in (SCENARIOS if _ALL else _DISTURBED)}
+    chosen = {name: SCENARIOS[name] for name in (SCENARIOS if ALL else _DISTURBED)}
     return {**chosen, **WHEN_LOST} if disturbance == "lose" else chosen
 
 
