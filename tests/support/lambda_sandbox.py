@@ -85,13 +85,14 @@ class Sandbox:
     def start(self) -> None:
         """Start the process, and return when it asks for its first event."""
         sandbox = self
+        inbox, outbox = self._inbox, self._outbox  # a process that is left behind keeps its own
 
         class RuntimeApi(QuietHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                sandbox._outbox.put(_Outcome("idle"))
-                given = sandbox._inbox.get()
+                outbox.put(_Outcome("idle"))
+                given = inbox.get()
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(given.event)))
@@ -104,7 +105,7 @@ class Sandbox:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                sandbox._outbox.put(_Outcome(self.path.rsplit("/", 1)[-1], body))
+                outbox.put(_Outcome(self.path.rsplit("/", 1)[-1], body))
                 self.answer(202)
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), RuntimeApi)
