@@ -6,6 +6,7 @@ from typing import Any, Final
 from teamrun import teams
 from teamrun.agents.assistant_checks import ImagelessView
 from teamrun.conditions.base import TerminationCondition
+from teamrun.core import actors
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.checks import checked_count
 from teamrun.core.emission import Emit
@@ -58,6 +59,7 @@ class MagenticOneGroupChat(TeamWithModel):
         final_answer_prompt: The request for the answer; `{task}` is filled in.
         custom_message_types: Classes of messages that `load_state` requires.
         emit_team_events: Yield the selected speaker before each turn.
+        runtime: Accepted as in AutoGen, and not used: a team delivers its messages itself.
         agents: Another name of `participants`.
 
     Raises:
@@ -81,6 +83,7 @@ class MagenticOneGroupChat(TeamWithModel):
         final_answer_prompt: str = ledger.FINAL_ANSWER,
         custom_message_types: Sequence[type[BaseAgentEvent | BaseChatMessage]] = (),
         emit_team_events: bool = False,
+        runtime: "actors.AgentRuntime | None" = None,
         agents: Sequence[ChatAgent] | None = None,
     ) -> None:
         super().__init__(

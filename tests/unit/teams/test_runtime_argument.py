@@ -12,6 +12,7 @@ from teamrun.teams import (
     BaseGroupChat,
     DiGraphBuilder,
     GraphFlow,
+    MagenticOneGroupChat,
     RoundRobinGroupChat,
     SelectorGroupChat,
     Swarm,
@@ -56,3 +57,8 @@ async def test_a_team_runs_with_any_runtime(
     assert [each.to_text() for each in result.messages] == ["Go.", "one"]
     if runtime is not None and is_started:
         await runtime.stop_when_idle()
+
+
+def test_magentic_one_takes_it_too() -> None:
+    runtime = SingleThreadedAgentRuntime()
+    assert MagenticOneGroupChat(members(), ScriptedModel([]), runtime=runtime).name
