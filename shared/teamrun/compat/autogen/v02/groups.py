@@ -204,10 +204,18 @@ class GroupChatManager(ConversableAgent):
         return self._groupchat
 
     def initiate_chat(
-        self, recipient: ConversableAgent, clear_history: bool = True, *args: Any, **rest: Any
+        self,
+        recipient: ConversableAgent | None = None,
+        clear_history: bool = True,
+        *args: Any,
+        **rest: Any,
     ) -> ChatResult:
-        """Begin the chat with a message of `recipient`: the same as its own `initiate_chat`."""
-        return recipient.initiate_chat(self, clear_history, *args, **rest)
+        """Begin the chat with a message of `recipient`: the same as its own `initiate_chat`.
+
+        By default the first agent of the chat begins.
+        """
+        first = recipient or self._groupchat.agents[0]
+        return first.initiate_chat(self, clear_history, *args, **rest)
 
     def receive(
         self,
