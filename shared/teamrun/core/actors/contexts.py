@@ -3,8 +3,8 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from teamrun.core.cancellation import CancellationToken
 
@@ -42,11 +42,26 @@ class MessageContext:
     """Cancelled if the sender no longer waits."""
     message_id: str
     """A UUID, or the id that the sender gave."""
+    runtime: "AgentRuntime | None" = field(default=None, repr=False, compare=False)
+    """The runtime that delivered the message; None in a context that you created yourself."""
+    recipient: "AgentId | None" = field(default=None, repr=False, compare=False)
+    """The agent that handles the message."""
 
     @property
     def topic(self) -> str | None:
         """The type of the topic."""
         return None if self.topic_id is None else self.topic_id.type
+
+    async def send_message(self, message: Any, recipient: "AgentId | AgentType") -> Any:
+        """Send a message from the agent that handles this one; the same as its `send_message`.
+
+        Raises:
+            RuntimeError: No runtime delivered this message.
+            Exception: See `BaseAgent.send_message`.
+        """
+        if self.runtime is None:
+            raise RuntimeError("This MessageContext has no runtime: none delivered its message.")
+        return await self.runtime.send_message(message, recipient, sender=self.recipient)
 
 
 class MessageHandlerContext:

@@ -12,6 +12,7 @@ import inspect
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 from teamrun.core.actors.contexts import (
@@ -449,8 +450,9 @@ class SingleThreadedAgentRuntime:
 
     async def _call(self, agent_id: AgentId, message: Any, context: MessageContext) -> Any:
         agent = await self._agent(agent_id)
+        own = replace(context, runtime=self, recipient=agent_id)
         with MessageHandlerContext.populate_context(agent_id):
-            return await agent.on_message(message, context)
+            return await agent.on_message(message, own)
 
     async def _agent(self, agent_id: AgentId) -> Agent:
         if agent_id in self._agents:

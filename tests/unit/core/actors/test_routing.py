@@ -134,6 +134,28 @@ async def test_the_context_names_the_sender_the_topic_and_the_id() -> None:
     assert router.calls == ["b_any"]
 
 
+async def test_a_context_can_send_for_its_agent() -> None:
+    senders: list[AgentId | None] = []
+    runtime = SingleThreadedAgentRuntime()
+
+    async def relay(agent: ClosureContext, message: Text, ctx: MessageContext) -> str:
+        return str(await ctx.send_message(Number(1), AgentId("end")))
+
+    async def end(agent: ClosureContext, message: Number, ctx: MessageContext) -> str:
+        senders.append(ctx.sender)
+        return "end"
+
+    await ClosureAgent.register_closure(runtime, "relay", relay)
+    await ClosureAgent.register_closure(runtime, "end", end)
+    runtime.start()
+
+    assert await runtime.send_message(Text("a"), AgentId("relay", "k")) == "end"
+    assert senders == [AgentId("relay", "k")]
+    await runtime.stop()
+    with pytest.raises(RuntimeError, match="has no runtime"):
+        await context().send_message(Text("a"), AgentId("end"))
+
+
 @pytest.mark.parametrize("strict", [True, False])
 @pytest.mark.parametrize("kind", [message_handler, event, rpc])
 async def test_a_method_must_return_what_it_announces(
