@@ -62,7 +62,7 @@ def look_up(subject: Annotated[str, "A mountain"]) -> str:
     return fact
 
 
-def search_notes(source: Annotated[str, "`interviews` or `tickets`"]) -> str:
+async def search_notes(source: Annotated[str, "`interviews` or `tickets`"]) -> str:
     """Read the notes of a source."""
     if source not in _NOTES:
         raise ToolError(f"There is no source {source!r}; there is {', '.join(_NOTES)}.")
