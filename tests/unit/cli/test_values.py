@@ -210,7 +210,7 @@ def test_an_approval_that_is_also_a_rejection_is_refused(order: tuple[str, str])
         "user:HUNTER2@host",
     ],
 )
-@pytest.mark.parametrize("name", ["teams", "watch"])
+@pytest.mark.parametrize("name", ["teams list", "watch"])
 def test_no_message_repeats_the_credentials_of_the_url(name: str, url: str) -> None:
     error = CliRunner().invoke(app, [*name.split(), *arguments_of(name), "--url", url]).exception
 
