@@ -231,7 +231,7 @@ def load_settings(kind: type[Settings], **given: Any) -> Settings:
     found = {name: text for name, text in variables.items() if text}
     chosen = {name: value for name, value in given.items() if value is not None}
     try:
-        return kind(**found | chosen)
+        return kind.model_validate(found | chosen)
     except ValidationError as error:
         misfits = [misfit_of(each) for each in error.errors(include_input=False, include_url=False)]
         names = [f"{PREFIX}{'.'.join(map(str, misfit.path)).upper()}" for misfit in misfits]
