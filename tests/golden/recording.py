@@ -91,6 +91,13 @@ def cases() -> dict[str, Case]:
             }
         },
     }
+    member = {"type": "assistant_agent", "model": "m", "tools": ["count"]}
+    inner: dict[str, Any] = {"type": "round_robin_group_chat", "name": "pair", "max_turns": 2}
+    inner["participants"] = [{**member, "name": name} for name in "ab"]
+    mind = {"type": "society_of_mind_agent", "name": "mind", "model": "m", "team": inner}
+    only = {"per_source": [{"source": "mind", "position": "last", "count": 1}]}
+    sieve = {"type": "message_filter_agent", "name": "sieve", "filter": only}
+    society = {**duo(4), "participants": [mind, {**sieve, "agent": {**member, "name": "c"}}]}
     magentic: dict[str, Any] = {**duo(9), "type": "magentic_one", "model": "m", "max_stalls": 1}
     magentic["participants"][1]["tools"] = ["count"]
     ledgers: dict[str, list[Any]] = {
@@ -141,6 +148,15 @@ def cases() -> dict[str, Case]:
         ),
         "race": (race, {"a": [_calls("count"), "slow"], "b": ["quick"], "c": ["slower"] * 2}),
         "graph": (graph, {"a": ["x"], "b": [_calls("count")], "c": ["y"], "d": [_calls("count")]}),
+        "society": (
+            society,
+            {
+                "a": [_calls("count"), "2"],
+                "b": ["1", _calls("count")],
+                "c": ["c1", _calls("count")],
+                "mind": ["first", "second"],
+            },
+        ),
         "selection": (selector, {"selector": ["b", "a", "b"], "a": ["x"], "b": ["y", "z"]}),
     }
 

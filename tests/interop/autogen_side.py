@@ -11,7 +11,15 @@ import sys
 import warnings
 from typing import Any
 
-from autogen_agentchat.agents import AssistantAgent, UserProxyAgent
+from autogen_agentchat.agents import (
+    AssistantAgent,
+    CodeExecutorAgent,
+    MessageFilterAgent,
+    MessageFilterConfig,
+    PerSourceFilter,
+    SocietyOfMindAgent,
+    UserProxyAgent,
+)
 from autogen_agentchat.base import TaskResult
 from autogen_agentchat.conditions import (
     ExternalTermination,
@@ -46,6 +54,7 @@ from autogen_core.model_context import (
 )
 from autogen_core.models import CreateResult, RequestUsage, UserMessage
 from autogen_core.tools import FunctionTool, StaticStreamWorkbench, StaticWorkbench
+from autogen_ext.code_executors.local import LocalCommandLineCodeExecutor
 from autogen_ext.models.openai import AzureOpenAIChatCompletionClient, OpenAIChatCompletionClient
 from autogen_ext.models.replay import ReplayChatCompletionClient
 from pydantic import BaseModel
@@ -218,7 +227,23 @@ def nested_team() -> BaseGroupChat:
     return RoundRobinGroupChat([inner, agent("z", "three")], max_turns=2)
 
 
+def society() -> BaseGroupChat:
+    inner = RoundRobinGroupChat(
+        [agent("x", "one", "three"), agent("y", "two", "four")], max_turns=2
+    )
+    mind = SocietyOfMindAgent("mind", inner, model("first", "second"))
+    only = MessageFilterConfig(
+        per_source=[
+            PerSourceFilter(source="mind", position="last", count=1),
+            PerSourceFilter(source="user"),
+        ]
+    )
+    sieve = MessageFilterAgent("sieve", agent("z", "z1", "z2"), only)
+    return RoundRobinGroupChat([mind, sieve], max_turns=4)
+
+
 TEAMS = {
+    "society": society,
     "tools": tool_team,
     "summary": summary_team,
     "reflection": reflecting_team,
@@ -235,6 +260,9 @@ TEAMS = {
 PARTS = {
     "AssistantAgent": lambda: agent(
         "clerk", output_content_type=Answer, output_content_type_format="{figure}"
+    ),
+    "CodeExecutorAgent": lambda: CodeExecutorAgent(
+        "coder", LocalCommandLineCodeExecutor(timeout=5, work_dir="."), model_client=model()
     ),
     "SourceMatchTermination": lambda: SourceMatchTermination(["clerk"]),
     "UserProxyAgent": lambda: UserProxyAgent("boss"),

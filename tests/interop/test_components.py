@@ -11,9 +11,11 @@ from typing import Any, cast
 import pytest
 from pydantic import BaseModel
 from tests.support.own_environment import own_environment
-from tests.unit.component.examples import EXAMPLES, INFO, Example
+from tests.unit.component.agent_examples import EXAMPLES
+from tests.unit.component.examples import INFO, Example
 
 from teamrun.agents import AssistantAgent
+from teamrun.code import LocalCommandLineCodeExecutor
 from teamrun.conditions import MaxMessageTermination, TextMentionTermination
 from teamrun.core import ComponentLoader, TaskResult
 from teamrun.models.providers import make_client
@@ -29,7 +31,11 @@ from teamrun.teams import (
 from teamrun.testing import ScriptedModel
 from teamrun.tools import FunctionTool
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.timeout(600),
+    pytest.mark.filterwarnings("ignore:No approval function"),
+]
 
 Json = dict[str, Any]
 
@@ -126,6 +132,7 @@ OURS = {
 SHARED = [each for each in EXAMPLES if not each.written["provider"].startswith(_OURS_ALONE)]
 THEIR_TEAMS = (
     *("tools", "summary", "reflection", "handoff", "selector", "nested", "swarm", "graph"),
+    "society",
     *("magentic", "magentic, limit", "magentic, stopped"),
 )
 
@@ -202,7 +209,7 @@ def test_every_component_of_autogen_is_read_here() -> None:
             written["component"],
             object,
             tools=[look_up],
-            classes=[Answer],
+            classes=[Answer, LocalCommandLineCodeExecutor],
             model_client=client if is_client else None,
         )
         read.add(written["component"]["provider"])

@@ -95,13 +95,14 @@ class Grower:
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
+        self._wraps = random.Random(f"{seed} wraps")
         self.script: dict[str, list[Any]] = {}
         self._hands_over = False
 
     def team(self) -> dict[str, Any]:
         rng = self.rng
         names = "abc"[: rng.randint(1, 3)]
-        members = [self._member(name, 1) for name in names]
+        members = [self._wrapped(self._member(name, 1)) for name in names]
         conditions: list[dict[str, Any]] = [
             {"type": "text_mention", "text": "STOP"},
             {"type": "max_messages", "max_messages": rng.randint(8, 30)},
@@ -200,6 +201,29 @@ class Grower:
             for k in range(0, 120, 3) if others else ():
                 name = f"transfer_to_{self.rng.choice(others)}"
                 self.script[member["name"]][k] = {"tool_calls": [{"name": name, "arguments": {}}]}
+
+    def _wrapped(self, member: dict[str, Any]) -> dict[str, Any]:
+        """Some members behind a filter, or in a society of mind."""
+        rng, name = self._wraps, member["name"]
+        kind = rng.choice(["filter", "society", *[""] * 6])
+        if member["type"] not in ("assistant_agent", "custom_agent"):
+            return member  # a person refuses handoffs to the society
+        if kind == "filter":
+            sources = [{"source": each} for each in ("user", *"ba") if rng.random() < 0.7]
+            sources += [{"source": "c", "position": "last", "count": 1}]
+            only = {"per_source": sources}
+            return {"type": "message_filter_agent", "name": name, "agent": member, "filter": only}
+        if kind == "society" and not self._hands_over:
+            member["name"] = inner = f"{name}i"
+            if name in self.script:
+                self.script[inner] = self.script[name]
+            self.script[name] = [f"{name} sums up {k}" for k in range(120)]
+            team: dict[str, Any] = {"type": "round_robin_group_chat", "name": "within"}
+            team["participants"] = [member]
+            team["max_turns"] = rng.randint(1, 2)
+            mind = {"type": "society_of_mind_agent", "name": name, "model": "m"}
+            return {**mind, "team": team}
+        return member
 
     def _member(self, name: str, depth: int) -> dict[str, Any]:
         rng = self.rng

@@ -34,7 +34,8 @@ from pathlib import Path
 
 from teamrun import Response, TextMessage, ToolContext
 from teamrun.agents import BaseChatAgent
-from teamrun.messages import StopMessage, UserMessage
+from teamrun.code import CodeExecutionTool, CodeExecutor
+from teamrun.messages import CodeResult, StopMessage, UserMessage
 from teamrun.tools import FunctionTool
 
 PAID = Path(__file__).with_name("paid")
@@ -79,6 +80,16 @@ class Session:
         self.calls += 1
         return str(self.calls)
 
+
+class Echoer(CodeExecutor):
+    async def execute_code_blocks(self, code_blocks, cancellation_token=None):
+        for block in code_blocks:
+            pay(block.code.strip())
+        failed = any("fail" in block.code for block in code_blocks)
+        return CodeResult(int(failed), f"ran {code_blocks[-1].code}")
+
+
+run_code = CodeExecutionTool(Echoer(), needs_approval=False)
 
 session = FunctionTool(Session(), name="session", description="Count.", session="stateful")
 

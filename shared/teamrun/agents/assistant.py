@@ -11,7 +11,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from pydantic import BaseModel
 
@@ -77,7 +77,7 @@ from teamrun.tools.base import Tool
 from teamrun.tools.workbench import Workbench
 
 if TYPE_CHECKING:
-    from teamrun.memory.base import Memory
+    from teamrun.memory.base import Memory, UpdateContextResult
 
 __all__ = ["AssistantAgent"]
 
@@ -246,6 +246,12 @@ class AssistantAgent(BaseChatAgent):
                 "Handoff names must be unique from tool names. "
                 f"Handoff names: {sorted(self._handoffs)}; tool names: {sorted(names)}"
             )
+        targets = {handoff.target for handoff in self._handoffs.values()}
+        if taken := sorted(names & targets):
+            raise ValueError(
+                "Handoff names must be unique from tool names. The handoff to "
+                f"{taken[0]!r} has the name of a tool; give one of them another name."
+            )
         self._has_tools = bool(self._tools) or has_workbench
 
     @property
@@ -404,7 +410,8 @@ class AssistantAgent(BaseChatAgent):
         for memory in self._memory:
             with cancelled_by(turn.token, "The query of a memory"):
                 update = await memory.update_context(self._model_context)
-            if found := update.memories.results:
+            # A Memory of the user's own may return nothing.
+            if found := cast("UpdateContextResult | None", update) and update.memories.results:
                 events.append(messages.MemoryQueryEvent(content=found, source=self._name))
         turn.inner.extend(events)
         return events

@@ -9,12 +9,20 @@ from pydantic import BaseModel
 from teamrun.agents.user_proxy import UserProxyAgent
 from teamrun.core.component.base import ComponentWarning
 from teamrun.core.component.loading import given
+from teamrun.core.schema_model import UnusableSchema, model_of_schema
 from teamrun.errors import DefinitionError
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.tools.approval import without_terminal
 from teamrun.tools.workbench import StaticStreamWorkbench, StaticWorkbench
 
-__all__ = ["make_assistant", "make_user_proxy", "write_assistant", "write_user_proxy"]
+__all__ = [
+    "make_assistant",
+    "make_code_executor",
+    "make_user_proxy",
+    "write_assistant",
+    "write_code_executor",
+    "write_user_proxy",
+]
 
 _FACTORY = "autogen_agentchat.messages.StructuredMessageFactory"
 
@@ -54,6 +62,16 @@ def make_assistant(cls: Any, arguments: JsonObject) -> Any:
 
 
 _REPLACED = ("system_message", "structured_message_factory", "workbench", "tools")
+
+
+def write_code_executor(agent: Any) -> JsonObject:
+    """Its instructions are written as a text."""
+    return {"system_message": next((each.content for each in agent._system_messages), None)}
+
+
+def make_code_executor(cls: Any, arguments: JsonObject) -> Any:
+    """AutoGen omits fields that are None; there, None means no system message."""
+    return cls(**{"system_message": None, **arguments})
 
 
 def write_user_proxy(agent: Any) -> JsonObject:
@@ -102,12 +120,15 @@ def _structured(factory: JsonMapping) -> JsonObject:
     name = str(config.get("content_model_name"))
     content_type = given().classes.get(name)
     if content_type is None:
-        raise DefinitionError(
-            f"The agent answers with a {name!r}: pass its pydantic class to "
-            f"load_component(..., classes=[{name}]).",
-            pointer="/config/structured_message_factory",
-            code="component_json_not_supported",
-        )
+        try:
+            content_type = model_of_schema(config.get("json_schema") or {}, name)
+        except UnusableSchema as error:
+            raise DefinitionError(
+                f"The schema of {name!r} cannot be used: {error} Or pass its pydantic class to "
+                f"load_component(..., classes=[{name}]).",
+                pointer="/config/structured_message_factory",
+                code="component_json_not_supported",
+            ) from error
     return {
         "output_content_type": content_type,
         "output_content_type_format": config.get("format_string"),

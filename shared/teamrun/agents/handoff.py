@@ -26,7 +26,8 @@ class Handoff(BaseModel, defer_build=True):
 
     @model_validator(mode="before")
     @classmethod
-    def _fill_in(cls, data: Any) -> Any:
+    def set_defaults(cls, data: Any) -> Any:
+        """The fields with the values of those that are left out."""
         if not isinstance(data, dict) or "target" not in data:
             return cast("Any", data)  # refused by the model's own validation
         given = cast("JsonObject", data)

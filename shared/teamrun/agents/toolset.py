@@ -254,14 +254,21 @@ class Toolset:
         token: CancellationToken | None,
         report: Report | None,
     ) -> FunctionExecutionResult:
+        # By keyword, as AutoGen does: a class of the user's own may read `**kwargs`.
+        asked: Any = {
+            "name": call.name,
+            "arguments": arguments,
+            "cancellation_token": token,
+            "call_id": call.id,
+        }
         for workbench in self._dynamic:
             if all(schema["name"] != call.name for schema in await workbench.list_tools()):
                 continue
             if report is not None and isinstance(workbench, StreamWorkbench):
-                stream = workbench.call_tool_stream(call.name, arguments, token, call.id)
+                stream = workbench.call_tool_stream(**asked)
                 result = cast("ToolResult", await _last(stream, report))
             else:
-                result = await workbench.call_tool(call.name, arguments, token, call.id)
+                result = await workbench.call_tool(**asked)
             return _result(call, result.to_text(), is_error=result.is_error)
         text = f"Error: tool '{call.name}' not found in any workbench"
         return _result(call, text, is_error=True)

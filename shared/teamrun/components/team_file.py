@@ -101,6 +101,7 @@ class _File:
         self._profiles: dict[str, Profile] = {}
         self._models: set[str] = set()
         self._tools: set[str] = set()
+        self._raw_agents: JsonObject = {}
         self._agents: dict[str, Member | None] = {}
         self._raw_teams: JsonObject = {}
         self._teams: dict[str, Member | None] = {}
@@ -128,14 +129,13 @@ class _File:
         self._models = {*profiles, *self._keys(top["models"])}
         self._tools = {*tools, *self._keys(top["tools"])}
         texts = self._variables({name: top[name] for name in ("roles", "agents", "teams")})
-        raw_agents = self._map(top["agents"], "/agents")
-        custom_agents = read_classes(raw_agents, "/agents", self._problems)
+        self._raw_agents = self._map(top["agents"], "/agents")
+        custom_agents = read_classes(self._raw_agents, "/agents", self._problems)
         agents = CustomAgentTable(custom_agents, folder=self._folder)
         self._raw_teams = self._map(top["teams"], "/teams")
         self._unread = self._unread_sections(fields)
         self._read_roles(top["roles"])
-        self._read_agents(raw_agents, agents)
-        self._read_teams(agents)
+        self._read_members(agents)
         self._note_strange_scripts()
         return Registry(
             models=Profiles(self._profiles, environ=self._environ),
@@ -179,22 +179,7 @@ class _File:
         scope = Scope(models=self._models, tools=self._tools, operator=True, unread=self._unread)
         self._roles = read_roles(raw, "/roles", scope, self._problems)
 
-    def _read_agents(self, raw: JsonObject, agents: CustomAgentTable) -> None:
-        scope = Scope(
-            models=self._models,
-            tools=self._tools,
-            agents=agents,
-            model_is_known=self._take_implicit,
-            roles=self._roles,
-            operator=True,
-            unread=self._unread,
-        )
-        for key, item in raw.items():
-            place = pointer("/agents", key)
-            agent = read_agent(item, place, scope, self._problems, name=key)
-            self._agents[key] = None if agent is None else Member(agent, place)
-
-    def _read_teams(self, agents: CustomAgentTable) -> None:
+    def _read_members(self, agents: CustomAgentTable) -> None:
         def member(name: str) -> Member | None:
             return self._member(name, scope)
 
@@ -206,10 +191,12 @@ class _File:
             roles=self._roles,
             profile_of=self._profile_of,
             member=member,
-            member_names={**self._agents, **self._raw_teams},
+            member_names={**self._raw_agents, **self._raw_teams},
             operator=True,
             unread=self._unread,
         )
+        for name in self._raw_agents:
+            self._agent(name, scope)
         for name in self._raw_teams:
             self._team(name, scope)
 
@@ -217,23 +204,34 @@ class _File:
         return model if model in self._models else None
 
     def _member(self, name: str, scope: Scope) -> Member | None:
-        if name in self._agents:
-            return self._agents[name]
-        return self._team(name, scope)
+        return (self._agent if name in self._raw_agents else self._team)(name, scope)
+
+    def _agent(self, name: str, scope: Scope) -> Member | None:
+        place = pointer("/agents", name)
+        if name not in self._agents and self._enter(name, place):
+            agent = read_agent(self._raw_agents[name], place, scope, self._problems, name=name)
+            self._agents[name] = None if agent is None else Member(agent, place)
+            self._open.pop()
+        return self._agents.get(name)
 
     def _team(self, name: str, scope: Scope) -> Member | None:
         place = pointer("/teams", name)
-        if name in self._open:
-            chain = " in ".join(repr(inner) for inner in [name, *reversed(self._open)])
-            detail = f"A team cannot be a member of itself: {chain}."
-            self._problems.add(place, "invalid_definition", detail)
-            return None
-        if name not in self._teams:
-            self._open.append(name)
+        if name not in self._teams and self._enter(name, place):
             reader = DefinitionReader(scope, self._problems)
             self._teams[name] = reader.team(self._raw_teams[name], place, name=name)
             self._open.pop()
-        return self._teams[name]
+        return self._teams.get(name)
+
+    def _enter(self, name: str, place: str) -> bool:
+        """Note that an agent or a team is being read; False, with a problem, if it already is."""
+        if place in self._open:
+            inner = [each.rpartition("/")[2] for each in reversed(self._open)]
+            chain = " in ".join(map(repr, [name, *inner]))
+            detail = f"A team cannot be a member of itself: {chain}."
+            self._problems.add(place, "invalid_definition", detail)
+            return False
+        self._open.append(place)
+        return True
 
     def _note_strange_scripts(self) -> None:
         """Warn of answers in a script for an agent that the file does not have."""

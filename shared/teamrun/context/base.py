@@ -55,9 +55,11 @@ class ChatCompletionContext(ComponentBase[BaseModel], ABC):
     """How many of the first messages are known to be whole exchanges."""
 
     _initial_messages: Sequence[LLMMessage] | None = None
+    _messages: list[LLMMessage]
+    """Absent in a subclass that keeps the conversation elsewhere and does not call `__init__`."""
 
     def __init__(self, initial_messages: Sequence[LLMMessage] | None = None) -> None:
-        self._messages: list[LLMMessage] = list(initial_messages or ())
+        self._messages = list(initial_messages or ())
         if initial_messages:
             self._initial_messages = tuple(initial_messages)
 
@@ -86,11 +88,11 @@ class ChatCompletionContext(ComponentBase[BaseModel], ABC):
 
     def mark(self) -> int:
         """The current position in the conversation, for `rewind`."""
-        return len(self._messages)
+        return len(self._kept())
 
     def rewind(self, mark: int) -> None:
         """Remove the messages added since `mark`, those of an interrupted turn."""
-        del self._messages[mark:]
+        del self._kept()[mark:]
         self._whole = 0  # the mark may be within an exchange
 
     async def save_state(self) -> JsonMapping:
@@ -100,10 +102,13 @@ class ChatCompletionContext(ComponentBase[BaseModel], ABC):
     async def save_state_before(self, mark: int) -> JsonMapping:
         """The result of `save_state` at `mark`, without the current turn."""
         state = await self.save_state()
-        if len(self._messages) <= mark:
+        if len(self._kept()) <= mark:
             return state
-        earlier = [message.model_dump(mode="json") for message in self._messages[:mark]]
+        earlier = [message.model_dump(mode="json") for message in self._kept()[:mark]]
         return {**state, "messages": earlier}
+
+    def _kept(self) -> list[LLMMessage]:
+        return getattr(self, "_messages", [])
 
     async def load_state(self, state: JsonMapping) -> None:
         """Continue with that conversation."""

@@ -42,7 +42,10 @@ InputFunc: TypeAlias = (
 
 @dataclass(slots=True, kw_only=True)
 class Response:
-    """An agent's answer; `str(response)` is the text of its chat message."""
+    """An agent's answer; `str(response)` is the text of its chat message.
+
+    It is sliced and added to texts as its text is: `response[:100]`, `"Answer: " + response`.
+    """
 
     chat_message: BaseChatMessage
     """The answer, which the other agents receive."""
@@ -63,6 +66,12 @@ class Response:
         if not isinstance(part, slice):  # pyright: ignore[reportUnnecessaryIsInstance] - untyped callers
             raise TypeError("A Response has slices of its text, not items; use str(response).")
         return str(self)[part]
+
+    def __add__(self, text: str) -> str:
+        return str(self) + text
+
+    def __radd__(self, text: str) -> str:
+        return text + str(self)
 
 
 class TaskResult(BaseModel, defer_build=True):

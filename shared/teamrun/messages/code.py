@@ -1,4 +1,4 @@
-"""Code that agents write and run. This library has no agent that does; users may have one."""
+"""Code that agents write and execute."""
 
 from dataclasses import dataclass
 from typing import Literal

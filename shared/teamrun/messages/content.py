@@ -30,8 +30,9 @@ class MemoryContent(BaseModel, defer_build=True):
     metadata: JsonObject | None = None
 
     @field_serializer("mime_type")
-    def _as_text(self, value: MemoryMimeType | str) -> str:
-        return str(value)
+    def serialize_mime_type(self, mime_type: MemoryMimeType | str) -> str:
+        """The media type as text."""
+        return str(mime_type)
 
 
 class MemoryQueryEvent(BaseAgentEvent):

@@ -2,13 +2,15 @@
 
 import base64
 import binascii
+from importlib import import_module
+from io import BytesIO
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 
-from teamrun.errors import UsageError
+from teamrun.errors import MissingPackage, UsageError
 from teamrun.messages.serialized import serialized_by
 
 __all__ = ["Image"]
@@ -28,6 +30,40 @@ class Image(BaseModel, frozen=True, defer_build=True):
 
     data: bytes
     media_type: str = "image/png"
+
+    def __init__(self, image: Any = None, /, **data: Any) -> None:
+        """Take an image of PIL (`Image(PIL.Image.open("chart.png"))`), or the fields."""
+        super().__init__(**({"data": _png(image)} if image is not None else data))
+
+    @classmethod
+    def from_pil(cls, pil_image: Any) -> Self:
+        """Take an image of PIL, as PNG.
+
+        Raises:
+            TypeError: It is none.
+        """
+        return cls.from_bytes(_png(pil_image))
+
+    @property
+    def image(self) -> Any:
+        """The image as an object of PIL, in RGB.
+
+        Raises:
+            MissingPackage: The package `pillow` is not installed.
+        """
+        try:
+            pil: Any = import_module("PIL.Image")
+        except ImportError as error:
+            raise MissingPackage(
+                "Image.image needs the package 'pillow': pip install pillow", package="pillow"
+            ) from error
+        return pil.open(BytesIO(self.data)).convert("RGB")
+
+    def to_openai_format(
+        self, detail: Literal["auto", "low", "high"] = "auto"
+    ) -> dict[str, str | dict[str, str]]:
+        """The image as a part of a message of OpenAI's chat completions API."""
+        return {"type": "image_url", "image_url": {"url": self.data_uri, "detail": detail}}
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
@@ -91,6 +127,17 @@ class Image(BaseModel, frozen=True, defer_build=True):
         cls, source: Any, handler: GetCoreSchemaHandler, /
     ) -> CoreSchema:
         return serialized_by(_encoded, source, handler)
+
+
+def _png(image: Any) -> bytes:
+    if not callable(getattr(image, "save", None)):
+        raise TypeError(
+            f"Image takes an image of PIL, not {type(image).__name__}; see Image.from_bytes and "
+            "Image.from_file."
+        )
+    file = BytesIO()
+    image.convert("RGB").save(file, format="PNG")
+    return file.getvalue()
 
 
 def _encoded(image: Image) -> dict[str, str]:

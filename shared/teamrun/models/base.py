@@ -5,6 +5,7 @@ the other providers, `teamrun.testing.ScriptedModel`, and `wrapper.py` for cross
 behaviour (the journal of a run is such a wrapper).
 """
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Sequence
 from typing import Literal, NotRequired, Required, TypedDict
@@ -94,6 +95,14 @@ class ChatCompletionClient(ComponentBase[BaseModel], ABC):
     @abstractmethod
     def model_info(self) -> ModelInfo:
         """The capabilities of the model."""
+
+    @property
+    def capabilities(self) -> ModelInfo:
+        """The same as `model_info`, which replaces it."""
+        warnings.warn(
+            "capabilities is deprecated, use model_info instead", DeprecationWarning, stacklevel=2
+        )
+        return self.model_info
 
     @property
     def is_scripted(self) -> bool:

@@ -8,7 +8,7 @@ does not.
 import re
 import warnings
 from difflib import get_close_matches
-from typing import ClassVar, NamedTuple, cast
+from typing import ClassVar, NamedTuple, TypeAlias, cast
 
 from teamrun.errors import UsageError
 from teamrun.json_types import JsonMapping
@@ -23,6 +23,9 @@ __all__ = [
     "resolved_model_info",
     "validated",
 ]
+
+
+_MISTRAL = ("mistral", "ministral", "codestral", "open-codestral", "pixtral")
 
 
 class ModelFamily:
@@ -51,10 +54,56 @@ class ModelFamily:
     QWEN: ClassVar[str] = "qwen"
     UNKNOWN: ClassVar[str] = "unknown"
 
+    # The finer names of AutoGen, for a `model_info` that is written there.
+    GPT_45: ClassVar[str] = "gpt-45"
+    GEMINI_1_5_FLASH: ClassVar[str] = "gemini-1.5-flash"
+    GEMINI_1_5_PRO: ClassVar[str] = "gemini-1.5-pro"
+    GEMINI_2_0_FLASH: ClassVar[str] = "gemini-2.0-flash"
+    GEMINI_2_5_PRO: ClassVar[str] = "gemini-2.5-pro"
+    GEMINI_2_5_FLASH: ClassVar[str] = "gemini-2.5-flash"
+    CLAUDE_3_HAIKU: ClassVar[str] = "claude-3-haiku"
+    CLAUDE_3_SONNET: ClassVar[str] = "claude-3-sonnet"
+    CLAUDE_3_OPUS: ClassVar[str] = "claude-3-opus"
+    CLAUDE_3_5_HAIKU: ClassVar[str] = "claude-3-5-haiku"
+    CLAUDE_3_5_SONNET: ClassVar[str] = "claude-3-5-sonnet"
+    CLAUDE_3_7_SONNET: ClassVar[str] = "claude-3-7-sonnet"
+    CLAUDE_4_OPUS: ClassVar[str] = "claude-4-opus"
+    CLAUDE_4_SONNET: ClassVar[str] = "claude-4-sonnet"
+    LLAMA_3_3_8B: ClassVar[str] = "llama-3.3-8b"
+    LLAMA_3_3_70B: ClassVar[str] = "llama-3.3-70b"
+    LLAMA_4_SCOUT: ClassVar[str] = "llama-4-scout"
+    LLAMA_4_MAVERICK: ClassVar[str] = "llama-4-maverick"
+    CODESRAL: ClassVar[str] = "codestral"
+    OPEN_CODESRAL_MAMBA: ClassVar[str] = "open-codestral-mamba"
+    MINISTRAL: ClassVar[str] = "ministral"
+    PIXTRAL: ClassVar[str] = "pixtral"
+    ANY: TypeAlias = str
+    """The type of a family."""
+
     @staticmethod
     def is_openai(family: str) -> bool:
         """Whether the family is OpenAI's own."""
         return family.startswith(("gpt-", "o1", "o3", "o4"))
+
+    @staticmethod
+    def is_claude(family: str) -> bool:
+        """Whether the family is one of Claude's."""
+        return family.startswith("claude")
+
+    @staticmethod
+    def is_gemini(family: str) -> bool:
+        """Whether the family is one of Gemini's."""
+        return family.startswith("gemini")
+
+    @staticmethod
+    def is_llama(family: str) -> bool:
+        """Whether the family is one of Llama's."""
+        return family.startswith("llama")
+
+    @staticmethod
+    def is_mistral(family: str) -> bool:
+        """Whether the family is one of Mistral's."""
+        return family.startswith(_MISTRAL)
 
 
 class _Row(NamedTuple):
@@ -111,7 +160,7 @@ _SWITCHES: tuple[tuple[tuple[str, ...], dict[str, bool]], ...] = (
     (("gemini",), {"multiple_system_messages": False, "empty_content": False}),
     (("claude",), {"empty_content": False}),
     (("r1",), {"alternate_roles": True}),
-    (("gemma", "mistral", "ministral", "codestral", "open-codestral", "pixtral"), _STRICT),
+    (("gemma", *_MISTRAL), _STRICT),
 )
 """Requirements of chat templates, by prefixes of the family's name."""
 

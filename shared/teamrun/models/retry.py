@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel
 
+from teamrun.core import event_log
 from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.clock import Clock, SystemClock
@@ -175,7 +176,7 @@ class RetryingModel(ModelWrapper):
             await retries.begin()
         while True:
             try:
-                return await self.wrapped.create(
+                result = await self.wrapped.create(
                     messages,
                     tools=schemas,
                     tool_choice=choice,
@@ -186,6 +187,10 @@ class RetryingModel(ModelWrapper):
             except ModelError as error:
                 with cancelled_by(cancellation_token):
                     await retries.wait(error)
+            else:
+                if event_log.is_wanted():
+                    event_log.log_model_call(messages, result)
+                return result
 
     async def create_stream(
         self,
@@ -213,6 +218,8 @@ class RetryingModel(ModelWrapper):
         choice = tool_choice if isinstance(tool_choice, str) else schema_of(tool_choice)
         retries = Retries(self._policy, self._clock)
         spoken = False
+        if event_log.is_wanted():
+            event_log.log_stream_start(messages)
         while True:
             try:
                 stream = self.wrapped.create_stream(
@@ -226,6 +233,8 @@ class RetryingModel(ModelWrapper):
                 async with aclosing(stream) as pieces:
                     async for piece in pieces:
                         spoken = True
+                        if isinstance(piece, CreateResult) and event_log.is_wanted():
+                            event_log.log_stream_end(piece)
                         yield piece
                 return
             except ModelError as error:

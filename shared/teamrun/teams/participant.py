@@ -213,6 +213,9 @@ class _Agent(Participant):
     def message_types(self) -> Sequence[type[BaseChatMessage]]:
         return self._agent.produced_message_types
 
+    async def takes_turn(self, speaker: str) -> bool:
+        return speaker in (self.name, getattr(self._agent, "speaks_as", None))
+
     async def reset(self) -> None:
         await super().reset()
         await self._agent.on_reset(CancellationToken())

@@ -78,7 +78,9 @@ class Swarm(BaseGroupChat):
     def _check_start(self, task: Sequence[BaseChatMessage]) -> None:
         if self._is_nested:
             return  # the handoffs in its task may be those of the outer team
-        given = next((each for each in task if isinstance(each, HandoffMessage)), None)
+        # Without a target it is a conversation, as SocietyOfMindAgent passes it on.
+        handoffs = (each for each in task if isinstance(each, HandoffMessage) and each.target)
+        given = next(handoffs, None)
         if given is not None:
             if given.target not in self._seats:
                 raise ValueError(

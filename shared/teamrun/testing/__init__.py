@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from teamrun.testing.clock import FakeClock
     from teamrun.testing.faults import Fault, FaultStore, Outcome, StoreCall
     from teamrun.testing.queue import MemoryQueue
+    from teamrun.testing.replay import ReplayChatCompletionClient
     from teamrun.testing.scripted import RecordedCall, ScriptedModel, ScriptStep
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "MemoryStore",
     "Outcome",
     "RecordedCall",
+    "ReplayChatCompletionClient",
     "ScriptStep",
     "ScriptedModel",
     "StoreCall",
@@ -37,6 +39,7 @@ __getattr__, __dir__ = forwarding(
         ".clock": ("FakeClock",),
         ".faults": ("Fault", "FaultStore", "Outcome", "StoreCall"),
         ".queue": ("MemoryQueue",),
+        ".replay": ("ReplayChatCompletionClient",),
         ".scripted": ("RecordedCall", "ScriptedModel", "ScriptStep"),
     },
 )

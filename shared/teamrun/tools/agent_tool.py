@@ -39,7 +39,7 @@ class _Saved(Protocol):
 
 @cache
 def _parameters() -> ParametersSchema:
-    return parameters_of(TaskRunnerToolArgs)
+    return parameters_of(TaskRunnerToolArgs, strict=True)
 
 
 class TaskRunnerTool(StreamTool):
@@ -65,7 +65,7 @@ class TaskRunnerTool(StreamTool):
         self._exclusive = Exclusive.of(task_runner, name)
         self._last_only = return_value_as_last_message
         self._schema = ToolSchema(
-            name=name, description=description, parameters=_parameters(), strict=False
+            name=name, description=description, parameters=_parameters(), strict=True
         )
 
     @property

@@ -11,6 +11,7 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
+from teamrun.core import event_log
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.component.base import ComponentBase
 from teamrun.json_types import JsonMapping
@@ -103,6 +104,10 @@ class Tool(ComponentBase[BaseModel], ABC):
             ToolError: The value cannot be written as text.
         """
         return result_text(value, tool=self.name)
+
+    def state_type(self) -> type[BaseModel] | None:
+        """The class of the tool's state; None if it has none of its own."""
+        return None
 
     async def save_state_json(self) -> JsonMapping:
         """What `load_state_json` needs to continue; nothing for a tool without state."""
@@ -198,7 +203,10 @@ class BaseTool(Tool, Generic[ArgsT, ReturnT]):
             ToolError: The arguments do not fit.
         """
         checked = checked_arguments(self._args_type, args, tool=self.name)
-        return await self.run(checked, cancellation_token or CancellationToken())
+        value = await self.run(checked, cancellation_token or CancellationToken())
+        if event_log.is_wanted():
+            event_log.log_tool_call(self.name, args, self.return_value_as_string(value))
+        return value
 
 
 class BaseToolWithState(BaseTool[ArgsT, ReturnT], Generic[ArgsT, ReturnT, StateT]):
@@ -214,6 +222,10 @@ class BaseToolWithState(BaseTool[ArgsT, ReturnT], Generic[ArgsT, ReturnT, StateT
     ) -> None:
         super().__init__(args_type, return_type, name, description)
         self._state_type = state_type
+
+    def state_type(self) -> type[StateT]:
+        """The class of the state."""
+        return self._state_type
 
     @abstractmethod
     def save_state(self) -> StateT:

@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 
 from pydantic import BaseModel, PydanticUserError
 
+from teamrun.core import event_log
 from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.patience import Expired, within
@@ -126,8 +127,12 @@ class FunctionTool(BaseTool[BaseModel, Any]):
         checked = checked_arguments(self._args_type, args, tool=self.name)
         kwargs = self._kwargs(checked, cancellation_token, call_id, context)
         if self._timeout is None:
-            return await self._invoke(kwargs, cancellation_token)
-        return await self._invoke_within(self._timeout, kwargs, cancellation_token)
+            value = await self._invoke(kwargs, cancellation_token)
+        else:
+            value = await self._invoke_within(self._timeout, kwargs, cancellation_token)
+        if event_log.is_wanted():
+            event_log.log_tool_call(self.name, args, self.return_value_as_string(value))
+        return value
 
     async def run(
         self, args: BaseModel, cancellation_token: CancellationToken | None = None

@@ -124,6 +124,7 @@ class StaticWorkbench(Workbench):
                 raise ValueError(f"Tool names must be unique: {[tool.name for tool in tools]}")
             self._by_name[schema["name"]] = with_approval(tool)
             self._schemas.append(schema)
+        self._own_names = {tool.name: tool for tool in self._by_name.values()}
         if overrides:
             raise ValueError(
                 f"tool_overrides names tools that are not there: {sorted(overrides)}; "
@@ -157,7 +158,7 @@ class StaticWorkbench(Workbench):
         call_id: str | None = None,
     ) -> ToolResult:
         """Call a tool; an exception becomes a result with `is_error`."""
-        tool = self._by_name.get(name)
+        tool = self._by_name.get(name) or self._own_names.get(name)
         if tool is None:
             return text_result(name, f"Tool {name} not found.", is_error=True)
         caller = asyncio.current_task()
@@ -200,7 +201,7 @@ class StaticStreamWorkbench(StaticWorkbench, StreamWorkbench):
         call_id: str | None = None,
     ) -> AsyncGenerator[Any, None]:
         """Call a tool; yields its events, then the `ToolResult`."""
-        tool = self._by_name.get(name)
+        tool = self._by_name.get(name) or self._own_names.get(name)
         if not isinstance(tool, StreamTool):
             yield await self.call_tool(name, arguments, cancellation_token, call_id)
             return

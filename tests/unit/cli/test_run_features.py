@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 from pydantic import BaseModel
+from tests.support.agent_cases import AGENT_CASES
 from tests.support.run_cases import CASES
 from tests.support.team_cases import TEAM_CASES
 from tests.support.ways_to_run import Case, check_same_in_every_way, written
@@ -16,7 +17,7 @@ from teamrun.components.definitions.kinds import AGENTS, CONDITIONS, TEAMS
 from teamrun.components.definitions.tools import ToolEntry
 from teamrun.components.team_file import load_registry
 
-TABLE = [*CASES, *TEAM_CASES]
+TABLE = [*CASES, *TEAM_CASES, *AGENT_CASES]
 NO_FEATURE = {"name", "type", "shared_memory"}
 """Fields of every definition; a class implies its type. The shared memory, which the row of that
 name has, is the same for all teams."""

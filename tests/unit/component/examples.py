@@ -9,7 +9,11 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from teamrun.agents import AssistantAgent, Handoff, UserProxyAgent
+from teamrun.agents import (
+    AssistantAgent,
+    Handoff,
+    UserProxyAgent,
+)
 from teamrun.conditions import (
     ExternalTermination,
     FunctionCallTermination,

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from tests.unit.component.examples import (
     MODEL,
     TOOL,
+    Answer,
     Json,
     agent_component,
     component,
@@ -21,6 +22,7 @@ from teamrun.conditions import MaxMessageTermination
 from teamrun.context import ChatCompletionContext
 from teamrun.core import ComponentLoader, ComponentModel, ComponentWarning
 from teamrun.errors import DefinitionError
+from teamrun.messages import StructuredMessage
 from teamrun.models import (
     AzureOpenAIChatCompletionClient,
     BedrockChatCompletionClient,
@@ -288,7 +290,23 @@ def test_an_object_of_another_class_is_refused() -> None:
         ComponentLoader.load_component(MODEL, ChatCompletionContext)
 
 
-def test_a_class_of_answers_is_passed() -> None:
+def test_a_class_of_answers_is_made_of_its_schema_or_passed() -> None:
+    given = component(
+        "autogen_agentchat.messages.StructuredMessageFactory",
+        "structured_message",
+        {"json_schema": Answer.model_json_schema(), "content_model_name": "Answer"},
+    )
+    agent = agent_component(structured_message_factory=given)
+
+    for classes, expected in ((None, False), ([Answer], True)):
+        read = AssistantAgent.load_component(agent, classes=classes)
+        written = read.dump_component().config["structured_message_factory"]["config"]
+        [announced] = read.produced_message_types
+        assert (announced is StructuredMessage[Answer]) is expected
+        assert written["json_schema"] == Answer.model_json_schema()
+
+
+def test_a_schema_that_cannot_be_used_is_an_error_with_a_remedy() -> None:
     factory = component(
         "autogen_agentchat.messages.StructuredMessageFactory",
         "structured_message",

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 from pydantic import BaseModel, SecretStr
+from tests.unit.component.agent_examples import EXAMPLES
 from tests.unit.component.examples import (
-    EXAMPLES,
     KEY,
     Answer,
     Example,
@@ -20,6 +20,7 @@ from tests.unit.component.examples import (
 )
 
 from teamrun.agents import AssistantAgent, BaseChatAgent, UserProxyAgent
+from teamrun.code import LocalCommandLineCodeExecutor
 from teamrun.conditions import FunctionalTermination
 from teamrun.core import Component, ComponentLoader, ComponentModel, ComponentWarning, Response
 from teamrun.core.component.table import COMPONENTS, load
@@ -34,6 +35,8 @@ from teamrun.models.retry import RetryPolicy
 from teamrun.teams import RoundRobinGroupChat, SelectorGroupChat
 from teamrun.testing import ScriptedModel
 from teamrun.tools import FunctionTool, StaticWorkbench
+
+pytestmark = pytest.mark.filterwarnings("ignore:No approval function")
 
 Json = dict[str, Any]
 
@@ -65,7 +68,7 @@ def test_what_is_written_is_read_as_the_same_object(example: Example) -> None:
     written = example.make().dump_component()
 
     read: Any = ComponentLoader.load_component(
-        written, object, tools=[look_up], classes=[Answer], model_client=None
+        written, object, tools=[look_up], classes=[Answer, LocalCommandLineCodeExecutor]
     )
 
     assert type(read) is load(COMPONENTS[type(read).__name__].cls)

@@ -423,8 +423,11 @@ CASES = [
     Case("an agent as team", assistant(), "unknown_provider", "/provider", "no known team"),
     Case("an unknown agent", team(other("builtins.eval")), "unknown_provider",
          f"{AGENT}/provider", "no known agent"),
-    Case("an agent not converted", team(other("autogen_agentchat.agents.CodeExecutorAgent")),
+    Case("an agent not converted", team(other("autogen_ext.agents.file_surfer.FileSurfer")),
          "component_json_not_supported", f"{AGENT}/provider", "registered tool"),
+    Case("an executor", team(component("autogen_agentchat.agents.CodeExecutorAgent", {
+        "name": "coder", "code_executor": other("autogen_ext.code_executors.local.X")})),
+         "component_json_not_supported", f"{AGENT}/config/code_executor", "by its name"),
     Case("an unknown version", team() | {"version": 4}, "unknown_version", "/version", "version 1"),
     Case("an unknown agent version", team(assistant() | {"component_version": 3}),
          "unknown_version", f"{AGENT}/component_version", "version 2"),
@@ -449,8 +452,13 @@ CASES = [
     Case("a workbench that starts a process",
          team(assistant(workbench=[other("autogen_ext.tools.mcp.McpWorkbench")])),
          "component_json_not_supported", f"{BENCH}/provider", "registered tools"),
-    Case("a memory", team(assistant(memory=[other("autogen_core.memory.ListMemory")])),
-         "component_json_not_supported", f"{AGENT}/config/memory", "registered tool"),
+    Case("a memory", team(assistant(memory=[other("autogen_ext.memory.mem0.Mem0Memory")])),
+         "component_json_not_supported", f"{AGENT}/config/memory/0/provider", "a ListMemory"),
+    Case("a schema", team(assistant(structured_message_factory=component(
+        "autogen_agentchat.messages.StructuredMessageFactory",
+        {"json_schema": {"properties": {"a": {"type": "date"}}}, "content_model_name": "A"}))),
+         "invalid_definition",
+         f"{AGENT}/config/structured_message_factory/config/json_schema/properties/a/type", "date"),
     Case("an unknown condition", team(termination_condition=other("os.kill")), "unknown_provider",
          "/config/termination_condition/provider", "Known"),
     Case("an unknown condition inside", team(termination_condition=any_of(mention(), other("x"))),
@@ -471,15 +479,16 @@ def test_unsupported_parts_are_refused_at_their_location(case: Case) -> None:
     assert case.says in error.message
 
 
+PIECES = [{"content": "Tea.", "mime_type": "text/plain"}]
+LIST = component("autogen_core.memory.ListMemory", {"name": "notes", "memory_contents": PIECES})
 REMEDIES: dict[str, Json] = {
-    "agents.CodeExecutorAgent": team(assistant(tools=["look_up"])),
-    "agents.SocietyOfMindAgent": team(team(assistant("inner"), name="society"), assistant("b")),
-    "agents.MessageFilterAgent": team(assistant(model_context=component(
-        "autogen_core.model_context.BufferedChatCompletionContext", {"buffer_size": 3}))),
     "tools.AgentTool": team(assistant("outer"), assistant("inner")),
     "tools.TeamTool": team(assistant("outer"), team(assistant("inner"), name="within")),
     "agents.web_surfer.MultimodalWebSurfer": team(assistant(tools=["look_up"])),
     "agents.file_surfer.FileSurfer": team(assistant(tools=["look_up"])),
+    "memory.chromadb.ChromaDBVectorMemory": team(assistant(memory=[LIST])),
+    "memory.redis.RedisMemory": team(assistant(tools=["look_up"])),
+    "memory.mem0.Mem0Memory": team(assistant(memory=[LIST])),
     "tools.http.HttpTool": team(assistant(tools=["look_up"])),
     "tools.mcp.McpWorkbench": team(assistant(workbench=["look_up"])),
     "tools.mcp.StdioMcpToolAdapter": team(assistant(workbench=[workbench(), "look_up"])),
@@ -490,6 +499,21 @@ REMEDIES: dict[str, Json] = {
     "models.cache.ChatCompletionCache": team(assistant(model_client="main")),
 }  # fmt: skip
 """The result of following the remedy for each component that is not converted."""
+
+
+def test_memories_and_forms_of_answers_are_read() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+    config = {"json_schema": schema, "content_model_name": "Figure", "format_string": "{a}"}
+    factory = component("autogen_agentchat.messages.StructuredMessageFactory", config)
+    spec = team(assistant(memory=[LIST], structured_message_factory=factory))
+
+    agent = registry().resolve(team_spec=spec).definition.participants[0]
+
+    assert isinstance(agent, AssistantDefinition)
+    assert agent.output_schema == {**schema, "title": "Figure"}
+    assert agent.output_format == "{a}"
+    assert agent.memory is not None
+    assert agent.memory[0].memory_contents[0].content == "Tea."
 
 
 @pytest.mark.parametrize("provider", UNSUPPORTED)

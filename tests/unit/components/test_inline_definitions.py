@@ -176,8 +176,6 @@ CASES = [
          "'enough' is 2"),
     Case("unknown agent type", spec(agent(type="assistent_agent")), "invalid_definition",
          "/agents/0/type", "'assistant_agent'"),
-    Case("later agent type", spec(agent(type="code_executor_agent")), "not_available_yet",
-         "/agents/0/type", "not available yet"),
     Case("unknown field", spec(max_round=3), "unknown_field", "/max_round", "'max_rounds'"),
     Case("unknown agent field", spec(agent(sytem_message="x")), "unknown_field",
          "/agents/0/sytem_message", "'system_message'"),

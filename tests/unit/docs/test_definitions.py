@@ -11,7 +11,16 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 from tests.support.pages import page
 
-from teamrun.components.definitions import agents, contexts, graphs, profiles, staged, teams
+from teamrun.components.definitions import (
+    agents,
+    code_executor,
+    composed,
+    contexts,
+    graphs,
+    profiles,
+    staged,
+    teams,
+)
 from teamrun.components.definitions.kinds import CONDITIONS, TEAMS
 from teamrun.components.definitions.magentic_one import MagenticOneDefinition
 from teamrun.components.reading.problems import ProblemCode
@@ -34,7 +43,12 @@ CASES: dict[str, tuple[type[BaseModel], set[str]]] = {
     "### Price": (profiles.PriceOptions, set()),
     "### Limits of the server": (profiles.PaceOptions, set()),
     "### `assistant_agent`": (agents.AssistantDefinition, {"type"}),
+    "### Memory": (agents.MemoryDefinition, set()),
     "### `user_proxy_agent`": (agents.UserProxyDefinition, {"type"}),
+    "### `code_executor_agent`": (code_executor.CodeExecutorDefinition, {"type"}),
+    "### `society_of_mind_agent`": (composed.SocietyOfMindDefinition, {"type"}),
+    "### `message_filter_agent`": (composed.MessageFilterDefinition, {"type"}),
+    "### Filter": (composed.SourceFilterDefinition, set()),
     "### Handoff": (agents.HandoffDefinition, set()),
     "### Model context": (contexts.ContextDefinition, set()),
     "### `round_robin_group_chat`": (teams.RoundRobinDefinition, {"type"}),

@@ -42,7 +42,7 @@ def test_an_agent_is_presented_under_its_own_name() -> None:
             "required": ["task"],
             "additionalProperties": False,
         },
-        "strict": False,
+        "strict": True,
     }
 
 

@@ -90,10 +90,10 @@ MODULES: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "autogen_core.code_executor": {
         "teamrun.messages": "CodeBlock CodeResult",
+        "teamrun.code": "CodeExecutor",
         "teamrun.tools": "Alias ImportFromModule",
         "teamrun.tools.imports": "Import",
-        ABSENT: "CodeExecutor FunctionWithRequirements FunctionWithRequirementsStr "
-        "with_requirements",
+        ABSENT: "FunctionWithRequirements FunctionWithRequirementsStr with_requirements",
     },
     "autogen_core.config": {"teamrun.components.config_loader": "ConfigLoader"},
     "autogen_core.exceptions": {
@@ -101,7 +101,7 @@ MODULES: Final[Mapping[str, Mapping[str, str]]] = {
         "UndeliverableException",
     },
     "autogen_core.logging": {
-        "teamrun.models.call_events": "LLMCallEvent LLMStreamEndEvent LLMStreamStartEvent "
+        "teamrun.core.event_log": "LLMCallEvent LLMStreamEndEvent LLMStreamStartEvent "
         "ToolCallEvent",
         ABSENT: "AgentConstructionExceptionEvent DeliveryStage MessageDroppedEvent MessageEvent "
         "MessageHandlerExceptionEvent MessageKind",
@@ -155,7 +155,7 @@ MODULES: Final[Mapping[str, Mapping[str, str]]] = {
         ABSENT: "DockerJupyterCodeExecutor DockerJupyterCodeResult DockerJupyterServer",
     },
     "autogen_ext.code_executors.jupyter": {ABSENT: "JupyterCodeExecutor JupyterCodeResult"},
-    "autogen_ext.code_executors.local": {ABSENT: "LocalCommandLineCodeExecutor"},
+    "autogen_ext.code_executors.local": {"teamrun.code": "LocalCommandLineCodeExecutor"},
     "autogen_ext.experimental.task_centric_memory": {
         ABSENT: "MemoryBankConfig MemoryController MemoryControllerConfig",
     },

@@ -1,19 +1,24 @@
 """Agents and contexts of AutoGen component JSON, read into the canonical form."""
 
 from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from teamrun.components.autogen.components import model_profile, tool_names, unwrap
-from teamrun.components.definitions.agents import AssistantDefinition, UserProxyDefinition
+from teamrun.components.definitions.agents import (
+    AssistantDefinition,
+    MemoryDefinition,
+    UserProxyDefinition,
+)
 from teamrun.components.definitions.base import AgentDefinition
 from teamrun.components.definitions.contexts import ContextDefinition
 from teamrun.components.definitions.kinds import AGENTS
 from teamrun.components.definitions.table import load
 from teamrun.components.reading.agents import read_handoffs
-from teamrun.components.reading.fields import construct, read_fields
+from teamrun.components.reading.fields import as_list, construct, read_fields
 from teamrun.components.reading.mentions import check_handoffs
 from teamrun.components.reading.problems import Problems, pointer
 from teamrun.components.reading.scope import Member, Scope
+from teamrun.core.schema_model import UnusableSchema, model_of_schema
 from teamrun.json_types import JsonMapping
 
 __all__ = [
@@ -43,10 +48,7 @@ _ASSISTANT: Final[Mapping[str, str]] = {name: name for name in _SAME} | {
     "memory": "memory",
     "structured_message_factory": "structured_message_factory",
 }
-_NOT_CONVERTED: Final[Mapping[str, str]] = {
-    "memory": "a registered tool that looks things up",
-    "structured_message_factory": "the wished form in the 'system_message'",
-}
+_FACTORY: Final = ("json_schema", "format_string", "content_model_name")
 
 
 class ReadComponent(Protocol):
@@ -87,11 +89,7 @@ def read_assistant(
     """An agent that answers with a model."""
     before = len(problems.found)
     fields = read_fields(config, where, _ASSISTANT, problems, what="the agent")
-    for name, instead in _NOT_CONVERTED.items():
-        if fields.values.get(name):
-            detail = f"{name!r} is not converted; use {instead} instead."
-            problems.add(fields.place(name), "component_json_not_supported", detail)
-    left_out = {"workbench", *_NOT_CONVERTED}
+    left_out = {"workbench", "structured_message_factory", "memory"}
     values = {key: value for key, value in fields.values.items() if value is not None}
     values = {key: value for key, value in values.items() if key not in left_out}
     values["model"] = model_profile(
@@ -103,6 +101,11 @@ def read_assistant(
     )
     # AutoGen omits fields that are None; there, None means no system message.
     values.setdefault("system_message", "")
+    if (factory := fields.values.get("structured_message_factory")) is not None:
+        place = fields.place("structured_message_factory")
+        values |= _structured(factory, place, problems)
+    if memories := fields.values.get("memory"):
+        values["memory"] = _memories(memories, fields.place("memory"), problems)
     if "model_context" in values:
         place = fields.place("model_context")
         values["model_context"] = read_component_context(values["model_context"], place, problems)
@@ -110,6 +113,43 @@ def read_assistant(
     if agent is not None:
         check_handoffs(agent, fields.place("handoffs"), problems)
     return agent if len(problems.found) == before else None
+
+
+def _structured(raw: Any, where: str, problems: Problems) -> JsonMapping:
+    """The schema of an agent's answers, and the format of their text."""
+    component = unwrap(raw, where, "structured_message", problems)
+    if component is None:
+        return {}
+    known = {name: name for name in _FACTORY}
+    fields = read_fields(component.config, component.where, known, problems, what="the factory")
+    schema, name = fields.values.get("json_schema"), fields.values.get("content_model_name")
+    place = fields.place("json_schema")
+    if not isinstance(schema, Mapping):
+        problems.add(place, "invalid_definition", "'json_schema' must be a JSON Schema.")
+        return {}
+    named: JsonMapping = {"title": name} if name is not None else {}
+    whole = {**cast("JsonMapping", schema), **named}
+    try:
+        model_of_schema(whole)
+    except UnusableSchema as error:
+        problems.add(pointer(place, *error.path), "invalid_definition", str(error))
+        return {}
+    return {"output_schema": whole, "output_format": fields.values.get("format_string")}
+
+
+def _memories(raw: Any, where: str, problems: Problems) -> list[MemoryDefinition]:
+    """Memories that are lists; others are not converted."""
+    read: list[MemoryDefinition] = []
+    for index, item in enumerate(as_list(raw, where, problems, what="'memory'")):
+        component = unwrap(item, pointer(where, index), "memory", problems)
+        if component is None:
+            continue
+        known = {name: name for name in MemoryDefinition.model_fields}
+        fields = read_fields(component.config, component.where, known, problems, what="a memory")
+        values = {key: value for key, value in fields.values.items() if value is not None}
+        made = construct(MemoryDefinition, fields, values, problems)
+        read += [made] if made else []
+    return read
 
 
 def read_component_context(raw: Any, where: str, problems: Problems) -> ContextDefinition | None:

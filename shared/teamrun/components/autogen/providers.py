@@ -15,7 +15,9 @@ from teamrun.models.providers import PLANNED, PROVIDERS
 
 __all__ = ["KINDS", "MODELS", "UNSUPPORTED", "Kind", "Known"]
 
-Kind = Literal["team", "agent", "condition", "context", "workbench", "tool"]
+Kind = Literal[
+    "team", "agent", "condition", "context", "workbench", "tool", "memory", "structured_message"
+]
 """The kind of a component."""
 
 _AGENTCHAT: Final = "autogen_agentchat"
@@ -45,6 +47,8 @@ KINDS: Final[Mapping[Kind, Mapping[str, Known]]] = {
         for name in ("StaticWorkbench", "StaticStreamWorkbench")
     },
     "tool": {row.autogen: Known(name) for name, row in TOOLS.items() if row.autogen},
+    "memory": {COMPONENTS["ListMemory"].provider: Known("list")},
+    "structured_message": {f"{_AGENTCHAT}.messages.StructuredMessageFactory": Known("schema")},
 }
 """Components that are converted, by kind; those of teams, agents and conditions are their rows."""
 
@@ -54,13 +58,13 @@ MODELS: Final = frozenset(
 """Model clients: each is replaced by the operator's profile for the same model."""
 
 UNSUPPORTED: Final[Mapping[str, str]] = {
-    f"{_AGENTCHAT}.agents.CodeExecutorAgent": "an assistant_agent with a registered tool",
-    f"{_AGENTCHAT}.agents.SocietyOfMindAgent": "the inner team as a participant",
-    f"{_AGENTCHAT}.agents.MessageFilterAgent": "the inner agent with a 'model_context'",
     f"{_AGENTCHAT}.tools.AgentTool": "the inner agent as a participant",
     f"{_AGENTCHAT}.tools.TeamTool": "the inner team as a participant",
     f"{_EXT}.agents.web_surfer.MultimodalWebSurfer": "an assistant_agent with a registered tool",
     f"{_EXT}.agents.file_surfer.FileSurfer": "an assistant_agent with a registered tool",
+    f"{_EXT}.memory.chromadb.ChromaDBVectorMemory": "a ListMemory, or a tool that looks things up",
+    f"{_EXT}.memory.redis.RedisMemory": "a ListMemory, or a tool that looks things up",
+    f"{_EXT}.memory.mem0.Mem0Memory": "a ListMemory, or a tool that looks things up",
     f"{_EXT}.tools.http.HttpTool": "the name of a registered tool",
     f"{_EXT}.tools.mcp.McpWorkbench": "the names of registered tools",
     f"{_EXT}.tools.mcp.StdioMcpToolAdapter": "the name of a registered tool",

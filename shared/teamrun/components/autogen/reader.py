@@ -42,7 +42,7 @@ class DefinitionReader(TeamReader):
             return self.team(raw, where, depth=depth + 1)
         from teamrun.components.autogen.agents import read_component_agent
 
-        return read_component_agent(raw, where, self.scope, self.problems)
+        return read_component_agent(raw, where, self.scope._replace(depth=depth), self.problems)
 
     def condition(
         self, raw: Any, where: str, reader: ConditionReader

@@ -1,11 +1,13 @@
 """Agents built from the canonical form."""
 
+from teamrun import memory
 from teamrun.agents import AssistantAgent, BaseChatAgent, Handoff
 from teamrun.components.building.teams import TeamBuilder, build_context, given
 from teamrun.components.definitions.agents import (
     AssistantDefinition,
     CustomDefinition,
     HandoffDefinition,
+    MemoryDefinition,
 )
 from teamrun.json_types import JsonObject
 
@@ -31,6 +33,14 @@ def build_assistant(
         options["system_message"] = definition.system_message or None
     if definition.model_context is not None:
         options["model_context"] = build_context(definition.model_context, client)
+    if definition.output_schema is not None:
+        # Imported late: few agents answer in a form.
+        from teamrun.core.schema_model import model_of_schema
+
+        options["output_content_type"] = model_of_schema(definition.output_schema)
+        options["output_content_type_format"] = definition.output_format
+    if definition.memory:
+        options["memory"] = [_memory(each) for each in definition.memory]
     return AssistantAgent(
         definition.name,
         client,
@@ -48,6 +58,14 @@ def build_custom(definition: CustomDefinition, path: str, builder: TeamBuilder) 
         options["model_client"] = builder.wiring.inner_model(path, profile, client)
     agent = builder.needs.agent(definition.agent, name=definition.name, **options)
     return builder.wiring.agent(path, agent)
+
+
+def _memory(definition: MemoryDefinition) -> "memory.ListMemory":
+    pieces = [
+        memory.MemoryContent(**each.model_dump(exclude_none=True))
+        for each in definition.memory_contents
+    ]
+    return memory.ListMemory(definition.name, pieces)
 
 
 def _handoff(definition: HandoffDefinition) -> Handoff:

@@ -8,7 +8,12 @@ counted one by one, like those of the team's agents.
 from collections.abc import Sequence
 from typing import Any, Final
 
-from teamrun.agents import AssistantAgent, UserProxyAgent
+from teamrun.agents import (
+    AssistantAgent,
+    MessageFilterAgent,
+    SocietyOfMindAgent,
+    UserProxyAgent,
+)
 from teamrun.components.building.wiring import PlainWiring, Wiring
 from teamrun.components.definitions.agents import UserProxyDefinition
 from teamrun.core.component.table import provider_of
@@ -82,6 +87,15 @@ def _copied(runner: object, path: str, leaves: "_Leaves") -> Any:
     if kind is UserProxyAgent:
         assert isinstance(runner, UserProxyAgent)
         return runner.copy_for(path, leaves)
+    if kind is SocietyOfMindAgent:
+        assert isinstance(runner, SocietyOfMindAgent)
+        team = runner.team
+        client = leaves.model(path, runner.model_client.for_agent(runner.name))
+        return runner.copy_with(_copied(team, f"{path}/{team.name}", leaves), client)
+    if kind is MessageFilterAgent:
+        assert isinstance(runner, MessageFilterAgent)
+        inner = runner.wrapped_agent
+        return runner.copy_with(_copied(inner, f"{path}/{inner.name}", leaves))
     if isinstance(runner, BaseGroupChat) and provider_of(kind) is not None:
         copied = runner.copy_with(_members(runner.participants, path, leaves))
         if not isinstance(copied, TeamWithModel):

@@ -1,8 +1,9 @@
 """Agents as data."""
 
-from typing import Any, Literal
+from string import Formatter
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
 from teamrun.components.definitions.base import (
     AgentName,
@@ -17,7 +18,14 @@ from teamrun.components.definitions.contexts import ContextDefinition
 from teamrun.json_types import JsonObject
 from teamrun.models.scalars import Count, Seconds, Switch, Temperature
 
-__all__ = ["AssistantDefinition", "CustomDefinition", "HandoffDefinition", "UserProxyDefinition"]
+__all__ = [
+    "AssistantDefinition",
+    "CustomDefinition",
+    "HandoffDefinition",
+    "MemoryDefinition",
+    "MemoryPieceDefinition",
+    "UserProxyDefinition",
+]
 
 
 class HandoffDefinition(Part):
@@ -27,6 +35,29 @@ class HandoffDefinition(Part):
     description: str | None = None
     name: AgentName | None = None
     message: str | None = None
+
+
+class MemoryPieceDefinition(Part):
+    """One piece of a memory."""
+
+    content: str
+    mime_type: str = "text/plain"
+    metadata: JsonObject | None = None
+
+
+class MemoryDefinition(Part):
+    """What the model is told in each turn, besides the conversation."""
+
+    name: str | None = None
+    memory_contents: tuple[MemoryPieceDefinition, ...] = ()
+
+
+def _usable(schema: JsonObject) -> JsonObject:
+    # Imported late: few agents answer in a form.
+    from teamrun.core.schema_model import model_of_schema
+
+    model_of_schema(schema)
+    return schema
 
 
 class AssistantDefinition(BaseAgentDefinition):
@@ -50,11 +81,37 @@ class AssistantDefinition(BaseAgentDefinition):
     model_client_stream: Switch = False
     model_context: ContextDefinition | None = None
     metadata: dict[str, str] | None = None
+    memory: tuple[MemoryDefinition, ...] | None = None
+    output_schema: Annotated[JsonObject, AfterValidator(_usable)] | None = None
+    """JSON Schema of the answers; its `title` names their class."""
+    output_format: str | None = None
+    """How an answer is written as text, with its fields as `{names}`; None: as JSON."""
+
+    @model_validator(mode="after")
+    def _fields_of_the_format_exist(self) -> Self:
+        if self.output_format is None:
+            return self
+        if self.output_schema is None:
+            raise ValueError("'output_format' needs 'output_schema'")
+        known = self.output_schema.get("properties", {})
+        for _, name, spec, sign in Formatter().parse(self.output_format):
+            # Format specifications can produce gigabytes.
+            if name is not None and (name not in known or spec or sign):
+                names = ", ".join(f"{{{each}}}" for each in known)
+                raise ValueError(
+                    f"'output_format' takes {names} alone; a literal brace is written twice"
+                )
+        return self
 
     @property
     def uses(self) -> Uses:
         """Its model and its tools."""
         return Uses(models=(self.model,), tools=self.tools)
+
+    @property
+    def hands_off(self) -> bool:
+        """Whether it has handoffs."""
+        return bool(self.handoffs)
 
 
 class UserProxyDefinition(BaseAgentDefinition):

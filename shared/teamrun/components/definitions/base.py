@@ -6,7 +6,7 @@ discriminated unions of all kinds in the tables. So a new kind needs no change h
 
 from collections.abc import Mapping
 from string import Formatter
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, NamedTuple, cast
 
 from pydantic import (
     AfterValidator,
@@ -149,14 +149,37 @@ class BaseParticipantDefinition(Part):
         name: str
         description: str | None
 
+    inner_fields: ClassVar[tuple[str, ...]] = ()
+    """The fields that hold agents and teams inside of it."""
+
     @property
     def uses(self) -> Uses:
         """The models, tools and custom agents that it names."""
         return Uses()
 
+    @property
+    def inner(self) -> "tuple[BaseParticipantDefinition, ...]":
+        """The agents and teams inside of it."""
+        found: list[BaseParticipantDefinition] = []
+        for name in self.inner_fields:
+            value: Any = getattr(self, name)
+            several = cast("tuple[Any, ...]", value) if isinstance(value, tuple) else (value,)
+            found.extend(several)
+        return tuple(found)
+
+    @property
+    def voices(self) -> "tuple[BaseParticipantDefinition, ...]":
+        """The agents whose names its messages have as their source."""
+        return (self,)
+
 
 class BaseAgentDefinition(BaseParticipantDefinition):
     """An agent of any kind."""
+
+    @property
+    def hands_off(self) -> bool:
+        """Whether it may hand over to another agent."""
+        return True
 
 
 ConditionDefinition = Annotated[BaseConditionDefinition, _OneOf("CONDITIONS")]
@@ -182,6 +205,13 @@ class BaseTeamDefinition(BaseParticipantDefinition):
     """Agents, or teams in this one, whose last message is the output of a run; None: of all."""
     shared_memory: Switch | None = None
     """Whether the assistants have tools for keys and values that they share; None: no."""
+
+    inner_fields: ClassVar[tuple[str, ...]] = ("participants",)
+
+    @property
+    def voices(self) -> tuple[BaseParticipantDefinition, ...]:
+        """Those of its participants."""
+        return tuple(voice for member in self.participants for voice in member.voices)
 
 
 TeamDefinition = Annotated[BaseTeamDefinition, _OneOf("TEAMS")]

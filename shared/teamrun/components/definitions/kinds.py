@@ -52,13 +52,33 @@ AGENTS: Final = Table(
         read=f"{_READING}.agents:read_custom",
         build=f"{_BUILDING}.agents:build_custom",
     ),
-    planned=(
-        "code_executor_agent",
+    AgentKind(
         "society_of_mind_agent",
+        definition=f"{_DEFINITIONS}.composed:SocietyOfMindDefinition",
+        names=("SocietyOfMindAgent",),
+        read=f"{_AUTOGEN}.composed:read_society_of_mind",
+        build=f"{_BUILDING}.composed:build_society_of_mind",
+        autogen=COMPONENTS["SocietyOfMindAgent"].provider,
+        read_component=f"{_AUTOGEN}.composed:component_society_of_mind",
+    ),
+    AgentKind(
         "message_filter_agent",
-        "CodeExecutorAgent",
-        "SocietyOfMindAgent",
-        "MessageFilterAgent",
+        definition=f"{_DEFINITIONS}.composed:MessageFilterDefinition",
+        names=("MessageFilterAgent",),
+        aliases={"wrapped_agent": "agent"},
+        read=f"{_AUTOGEN}.composed:read_message_filter",
+        build=f"{_BUILDING}.composed:build_message_filter",
+        autogen=COMPONENTS["MessageFilterAgent"].provider,
+        read_component=f"{_AUTOGEN}.composed:component_message_filter",
+    ),
+    AgentKind(
+        "code_executor_agent",
+        definition=f"{_DEFINITIONS}.code_executor:CodeExecutorDefinition",
+        names=("CodeExecutorAgent",),
+        read=f"{_AUTOGEN}.code_executor:read_code_executor",
+        build=f"{_BUILDING}.code_executor:build_code_executor",
+        autogen=COMPONENTS["CodeExecutorAgent"].provider,
+        read_component=f"{_AUTOGEN}.code_executor:component_code_executor",
     ),
 )
 

@@ -38,6 +38,5 @@ def names_of(team: TeamDefinition) -> set[str]:
 
 def _parts(part: ParticipantDefinition) -> Iterator[ParticipantDefinition]:
     yield part
-    if isinstance(part, BaseTeamDefinition):
-        for inner in part.participants:
-            yield from _parts(inner)
+    for inner in part.inner:
+        yield from _parts(inner)

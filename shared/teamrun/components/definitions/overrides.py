@@ -1,12 +1,8 @@
 """A team with some of its settings replaced for one run."""
 
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
-from teamrun.components.definitions.base import (
-    BaseTeamDefinition,
-    ParticipantDefinition,
-    TeamDefinition,
-)
+from teamrun.components.definitions.base import ParticipantDefinition, TeamDefinition
 from teamrun.json_types import JsonObject
 
 __all__ = ["overridden"]
@@ -29,6 +25,11 @@ def overridden(team: TeamDefinition, *, model: str | None, max_turns: int | None
 
 def _with_model(part: PartT, model: str) -> PartT:
     changes: JsonObject = {"model": model} if part.uses.models else {}
-    if isinstance(part, BaseTeamDefinition):
-        changes["participants"] = tuple(_with_model(each, model) for each in part.participants)
+    for name in part.inner_fields:
+        inner: Any = getattr(part, name)
+        if isinstance(inner, tuple):
+            several = cast("tuple[ParticipantDefinition, ...]", inner)
+            changes[name] = tuple(_with_model(each, model) for each in several)
+        else:
+            changes[name] = _with_model(inner, model)
     return part.model_copy(update=changes)

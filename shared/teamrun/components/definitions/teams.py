@@ -9,8 +9,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from teamrun.components.definitions.agents import AssistantDefinition
 from teamrun.components.definitions.base import (
+    BaseAgentDefinition,
     BaseTeamDefinition,
     ModelName,
     ParticipantDefinition,
@@ -75,6 +75,6 @@ class SwarmDefinition(BaseTeamDefinition):
     @classmethod
     def _the_first_can_hand_off(cls, members: Agents) -> Agents:
         first = members[0]
-        if isinstance(first, AssistantDefinition) and not first.handoffs:
+        if isinstance(first, BaseAgentDefinition) and not first.hands_off:
             raise ValueError(f"begins with {first.name!r}, which needs 'handoffs'")
         return members

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from teamrun.components.definitions.agents import AssistantDefinition, HandoffDefinition
-from teamrun.components.definitions.base import BaseTeamDefinition, ParticipantDefinition
+from teamrun.components.definitions.base import ParticipantDefinition
 from teamrun.components.definitions.table import MentionKind
 from teamrun.components.reading.problems import Problems, did_you_mean, listed, pointer, shown
 from teamrun.components.reading.scope import Member
@@ -37,7 +37,7 @@ def check_mentions(
     Agents of the operator's own classes may send messages, hand over and call tools that no
     definition lists. In a team that has one, an unknown name is a warning.
     """
-    agents = [agent for member in members for agent in _agents(member.definition)]
+    agents = [agent for member in members for agent in member.definition.voices]
     has_custom_agents = any(agent.uses.agents for agent in agents)
     known = _known(agents)
     known["speaker"] = {name for member in members for name in _names_in(member.definition)}
@@ -80,19 +80,11 @@ def _tool_name(handoff: HandoffDefinition) -> str:
     return handoff.name or f"transfer_to_{handoff.target}".lower()
 
 
-def _agents(part: ParticipantDefinition) -> Iterator[ParticipantDefinition]:
-    if isinstance(part, BaseTeamDefinition):
-        for inner in part.participants:
-            yield from _agents(inner)
-    else:
-        yield part
-
-
 def _names_in(part: ParticipantDefinition) -> Iterator[str]:
     """The names of a member, and of those inside of it."""
     yield part.name
-    if isinstance(part, BaseTeamDefinition):
-        for inner in part.participants:
+    if part not in part.voices:
+        for inner in part.inner:
             yield from _names_in(inner)
 
 

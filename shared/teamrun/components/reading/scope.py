@@ -48,6 +48,8 @@ class Scope(NamedTuple):
     member: Callable[[str], Member | None] = _nothing
     """An agent or team of the same file, by its key; inline definitions have none."""
     member_names: Collection[str] = ()
+    depth: int = 0
+    """How many teams, and agents with another one inside, are around."""
     operator: bool = False
     """Whether the document is the operator's own file."""
     unread: Collection[str] = ()

@@ -70,7 +70,7 @@ class TeamReader:
             return self._named(raw, where)
         if isinstance(raw, Mapping) and TEAMS.named(cast("Json", raw).get("type")) is not None:
             return self.team(raw, where, depth=depth + 1)
-        agent = read_agent(raw, where, self.scope, self.problems)
+        agent = read_agent(raw, where, self.scope._replace(depth=depth), self.problems)
         return None if agent is None else Member(agent, where)
 
     def condition(

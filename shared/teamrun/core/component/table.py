@@ -180,6 +180,53 @@ _ROWS: Final = (
         make="teamrun.agents.component:make_user_proxy",
     ),
     Row(
+        "teamrun.agents.society_of_mind:SocietyOfMindAgent",
+        "agent",
+        "autogen_agentchat.agents.SocietyOfMindAgent",
+        {
+            **_of("name", "description", "instruction", "response_prompt"),
+            **_of("team", "model_client", "model_context", holds="part"),
+        },
+    ),
+    Row(
+        "teamrun.agents.message_filter:MessageFilterAgent",
+        "agent",
+        "autogen_agentchat.agents.MessageFilterAgent",
+        {
+            "name": _PLAIN,
+            "wrapped_agent": _PART,
+            "filter": Field(
+                holds="object", shape="teamrun.agents.message_filter:MessageFilterConfig"
+            ),
+        },
+    ),
+    Row(
+        "teamrun.agents.code_executor:CodeExecutorAgent",
+        "agent",
+        "autogen_agentchat.agents.CodeExecutorAgent",
+        {
+            **_of("name", "description", "sources", "system_message", "model_client_stream"),
+            **_of("code_executor", "model_client", "model_context", holds="part"),
+            "supported_languages": _PLAIN,
+            "max_retries_on_error": Field(is_ours=True),
+        },
+        inexpressible={"_approval_func": "approval_func"},
+        write="teamrun.agents.component:write_code_executor",
+        make="teamrun.agents.component:make_code_executor",
+    ),
+    Row(
+        "teamrun.code.local:LocalCommandLineCodeExecutor",
+        "code_executor",
+        "autogen_ext.code_executors.local.LocalCommandLineCodeExecutor",
+        {
+            **_of("timeout", "cleanup_temp_files", "functions_module"),
+            "work_dir": _PLAIN,
+        },
+        inexpressible={"_virtual_env_context": "virtual_env_context"},
+        write="teamrun.code.component:write_local",
+        make="teamrun.code.component:make_local",
+    ),
+    Row(
         "teamrun.teams.round_robin:RoundRobinGroupChat",
         "team",
         "autogen_agentchat.teams.RoundRobinGroupChat",
@@ -375,6 +422,7 @@ _SEAMS: Final[Mapping[str, str]] = {
     "teamrun.context.base:ChatCompletionContext": "chat_completion_context",
     "teamrun.memory.base:Memory": "memory",
     "teamrun.models.base:ChatCompletionClient": "model",
+    "teamrun.code.base:CodeExecutor": "code_executor",
     "teamrun.tools.base:Tool": "tool",
     "teamrun.tools.workbench:Workbench": "workbench",
 }

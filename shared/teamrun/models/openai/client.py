@@ -112,6 +112,7 @@ class BaseOpenAIClient(RetryingModel):
         extra_create_args: JsonMapping | None = None,
         cancellation_token: CancellationToken | None = None,
         include_usage: bool | None = None,
+        max_consecutive_empty_chunk_tolerance: int = 0,
     ) -> AsyncGenerator[str | CreateResult, None]:
         """Call the model once; yields text as it arrives, then the whole `CreateResult`.
 
@@ -127,6 +128,7 @@ class BaseOpenAIClient(RetryingModel):
             extra_create_args: Arguments of this call alone.
             cancellation_token: Ends the call.
             include_usage: Ask for usage in this call, or not; without it, as the client does.
+            max_consecutive_empty_chunk_tolerance: Has no effect: empty chunks are always tolerated.
 
         Raises:
             ModelError: The call failed permanently, or broke off after text had been yielded.
@@ -226,6 +228,11 @@ class OpenAIChatCompletionClient(BaseOpenAIClient):
             include_usage=include_usage,
             create_args=create_args,
         )
+
+    @classmethod
+    def create_from_config(cls, config: JsonMapping) -> Self:
+        """The client of these arguments."""
+        return cls(**config)
 
     @property
     def base_url(self) -> str:

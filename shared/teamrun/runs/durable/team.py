@@ -4,11 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from teamrun.components.building.teams import build_team
-from teamrun.components.definitions.base import (
-    BaseTeamDefinition,
-    ParticipantDefinition,
-    TeamDefinition,
-)
+from teamrun.components.definitions.base import ParticipantDefinition, TeamDefinition
 from teamrun.components.registry import Registry
 from teamrun.core.behaviour import current_behaviour, has_behaviour
 from teamrun.core.protocols import AnyMessage, Task, TaskResult
@@ -103,9 +99,9 @@ def _path_in(definition: ParticipantDefinition, agent: str) -> str | None:
     """The path of an agent of the team, or of one of its inner teams."""
     if definition.name == agent:
         return agent
-    if not isinstance(definition, BaseTeamDefinition):
+    if definition in definition.voices:
         return None
-    paths = (_path_in(member, agent) for member in definition.participants)
+    paths = (_path_in(member, agent) for member in definition.inner)
     return next((f"{definition.name}/{path}" for path in paths if path is not None), None)
 
 

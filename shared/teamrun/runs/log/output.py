@@ -48,7 +48,8 @@ def output_of_message(message: BaseChatMessage) -> JsonObject:
 
 def _speakers(part: ParticipantDefinition, name: str) -> set[str]:
     if not isinstance(part, BaseTeamDefinition):
-        return {part.name} if part.name == name else set()
+        voices = {voice.name for voice in part.voices}
+        return voices if name in {part.name, *voices} else set()
     found: set[str] = set()
     for member in part.participants:
         found |= _all_of(member) if member.name == name else _speakers(member, name)
@@ -57,7 +58,7 @@ def _speakers(part: ParticipantDefinition, name: str) -> set[str]:
 
 def _all_of(part: ParticipantDefinition) -> set[str]:
     if not isinstance(part, BaseTeamDefinition):
-        return {part.name}
+        return {voice.name for voice in part.voices}
     if part.output is not None:
         return {agent for name in part.output for agent in _speakers(part, name)}
     return {agent for member in part.participants for agent in _all_of(member)}
