@@ -21,9 +21,6 @@ def forget_modules() -> Iterator[None]:
         del sys.modules[name]
 
 
-ROWS = [(module, name) for module in MODULES for name in homes(module)]
-
-
 @pytest.mark.parametrize("module", MODULES)
 def test_the_names_of_a_module_are_found_or_an_error_names_the_page(module: str) -> None:
     found = import_module(module)

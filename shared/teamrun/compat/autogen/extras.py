@@ -12,9 +12,6 @@ from teamrun.json_types import JsonObject
 __all__ = [
     "AGENTCHAT",
     "AGENTCHAT_EVENTS",
-    "CORE",
-    "CORE_EVENTS",
-    "CORE_TRACE",
     "ComponentType",
     "extract_json_from_str",
     "is_component_class",
@@ -22,12 +19,9 @@ __all__ = [
     "validate_model_info",
 ]
 
-CORE: Final = "autogen_core"
-CORE_EVENTS: Final = "autogen_core.events"
-CORE_TRACE: Final = "autogen_core.trace"
 AGENTCHAT: Final = "autogen_agentchat"
 AGENTCHAT_EVENTS: Final = "autogen_agentchat.events"
-"""The names of AutoGen's loggers."""
+"""The names of the loggers of `autogen_agentchat`."""
 
 ComponentType: TypeAlias = str
 """The kind of a component, such as `agent`; the kinds are not a closed set."""

@@ -47,8 +47,8 @@ MODULES: Final[Mapping[str, Mapping[str, str]]] = {
         "TokenUsageTermination",
     },
     "autogen_agentchat.events": {
-        "teamrun.core.bus": "AgentCompleted AgentStarted AgentStopped Error MessageReceived "
-        "MessageSent ToolCompleted ToolInvoked",
+        "teamrun.core.bus": "AgentCompleted AgentStarted AgentStopped Error EventBus "
+        "MessageReceived MessageSent ToolCompleted ToolInvoked",
     },
     "autogen_agentchat.messages": {
         "teamrun.messages": "AgentEvent BaseAgentEvent BaseChatMessage BaseMessage "
@@ -81,8 +81,8 @@ MODULES: Final[Mapping[str, Mapping[str, str]]] = {
         "default_subscription event message_handler rpc type_subscription",
         "teamrun.core": "CancellationToken Component ComponentBase ComponentLoader ComponentModel",
         "teamrun.messages": "FunctionCall Image",
-        _EXTRAS: "ComponentType EVENT_LOGGER_NAME=CORE_EVENTS ROOT_LOGGER_NAME=CORE "
-        "TRACE_LOGGER_NAME=CORE_TRACE is_component_class is_component_instance",
+        "teamrun.core.event_log": "EVENT_LOGGER_NAME ROOT_LOGGER_NAME TRACE_LOGGER_NAME",
+        _EXTRAS: "ComponentType is_component_class is_component_instance",
         ABSENT: "CacheStore ComponentFromConfig ComponentSchemaType ComponentToConfig "
         "InMemoryStore JSON_DATA_CONTENT_TYPE MessageSerializer PROTOBUF_DATA_CONTENT_TYPE "
         "UnknownPayload trace_create_agent_span trace_invoke_agent_span trace_tool_span "
