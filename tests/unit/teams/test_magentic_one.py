@@ -293,6 +293,26 @@ async def test_in_another_team_its_messages_are_those_of_its_turn() -> None:
     assert last.heard[0][-1] == "MagenticOneOrchestrator: The answer."
 
 
+async def test_what_people_say_meanwhile_is_heard_and_before_the_plan_it_is_part_of_the_task() -> (
+    None
+):
+    model = ScriptedModel([*PLANNED, progress("a", "Begin."), DONE, "Fine"], record=True)
+    team = MagenticOneGroupChat([a := Talker("a")], model)
+    news = iter(["early", None, "late"])
+
+    def inbox() -> list[BaseChatMessage]:
+        text = next(news, None)
+        return [TextMessage(content=text, source="boss")] if text else []
+
+    team.inbox = inbox
+    result = await team.run(task="go")
+
+    assert said(result.messages)[:3] == ["user: go", "boss: early", "ledger of plan"]
+    assert "\ngo early\n" in result.messages[2].to_text()
+    assert not any("early" in line for line in a.heard[0][1:])
+    assert "late" in str(model.calls[-1].messages)
+
+
 async def test_reset_forgets_the_plan() -> None:
     team = led(*PLANNED, progress("b", "Begin."), DONE, "The answer.")
     await team.run(task="go")
