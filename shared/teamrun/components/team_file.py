@@ -235,7 +235,7 @@ class _File:
 
     def _note_strange_scripts(self) -> None:
         """Warn of answers in a script for an agent that the file does not have."""
-        known = {*self._agents, *self._raw_teams, "selector"}
+        known = {*self._agents, *self._raw_teams, "selector", "orchestrator"}
         for member in filter(None, self._teams.values()):
             known |= set(agents_of(cast("TeamDefinition", member.definition)))
         for profile in self._profiles.values():
