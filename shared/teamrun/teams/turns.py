@@ -111,6 +111,7 @@ class Turns(ABC):
         self._waiting: list[str] = []
         self._unheard: list[tuple[str, Sequence[BaseChatMessage]]] = []
         self._cut_off: list[str] = []
+        self._unshown = 0
 
     def _copied(self, members: Sequence[ChatAgent | Team]) -> Self:
         """A team of the same kind with other members of the same names, before its first run."""
@@ -335,14 +336,15 @@ class Turns(ABC):
         token: CancellationToken,
         emit: Emit[AnyMessage],
     ) -> None:
-        self._waiting, self._cut_off = list(speakers), []
+        self._waiting, self._cut_off, self._unshown = list(speakers), [], 0
 
         async def speak(name: str, emit: Emit[AnyMessage]) -> None:
             for _ in range(speakers.count(name)):
                 await self._take_turn(name, number, token, emit, is_one_of_several=True)
 
         works = [partial(speak, name) for name in dict.fromkeys(speakers)]
-        await emit_together(works, emit, until=lambda: not self._waiting)
+        # Not before the last message of each finished turn was taken: it would be lost.
+        await emit_together(works, emit, until=lambda: bool(self._cut_off) and not self._unshown)
         if self.observer is not None:
             for name in self._cut_off:
                 self.observer.turn_completed(number, name)
@@ -373,7 +375,9 @@ class Turns(ABC):
         # Recorded before it is shown: a caller that leaves the stream here has it in the state.
         self._record(speaker, turn, shown)
         if turn.closing is not None:
+            self._unshown += 1
             await emit(turn.closing)
+            self._unshown -= 1
         if observer is not None:
             observer.turn_completed(number, speaker)
 
