@@ -19,6 +19,7 @@ from teamrun.core.exposition import MetricLines
 from teamrun.errors import DeliveryError, StorageError, TeamrunError
 from teamrun.json_types import JsonObject
 from teamrun.runs.service.service import RunService
+from teamrun.threads.service import ThreadService
 from teamrun.validation import Misfit, either, misfit_of
 from teamrun.version import VERSION
 from teamrun.webhooks.service import WebhookService
@@ -53,6 +54,9 @@ from teamrun_api.routes import (
     teams as team_routes,
 )
 from teamrun_api.routes import (
+    threads as thread_routes,
+)
+from teamrun_api.routes import (
     webhooks as webhook_routes,
 )
 from teamrun_api.settings import ApiSettings
@@ -74,6 +78,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     files.router,
     team_routes.router,
     team_versions.router,
+    thread_routes.router,
     webhook_routes.router,
     run_webhooks.router,
     system.router,
@@ -96,6 +101,7 @@ def create_app(
     batches: BatchService,
     webhooks: WebhookService,
     teams: TeamService,
+    threads: ThreadService,
     settings: ApiSettings,
     checks: Mapping[str, Check] | None = None,
     live: bool = True,
@@ -108,6 +114,7 @@ def create_app(
         batches: Executes the requests about batches and files.
         webhooks: Executes the requests about webhooks.
         teams: Executes the requests about teams.
+        threads: Executes the requests about threads.
         settings: Keys and limits.
         checks: The checks of readiness, by the names shown to clients.
         live: Whether notifications of workers reach this process.
@@ -118,6 +125,7 @@ def create_app(
         batches=batches,
         webhooks=webhooks,
         teams=teams,
+        threads=threads,
         settings=settings,
         keyring=Keyring(settings.api_keys),
         metrics=Metrics(version=VERSION, runs=run_metrics),

@@ -40,6 +40,7 @@ def app_of(runtime: Runtime, settings: ApiSettings) -> FastAPI:
         batches=runtime.batches,
         webhooks=runtime.webhook_service,
         teams=runtime.teams,
+        threads=runtime.threads,
         settings=settings,
         checks=runtime.checks(),
         live=runtime.live.is_shared,

@@ -13,6 +13,7 @@ from starlette.types import Scope
 from teamrun.batches.service import BatchService
 from teamrun.catalog.service import TeamService
 from teamrun.runs.service.service import RunService
+from teamrun.threads.service import ThreadService
 from teamrun.webhooks.service import WebhookService
 from teamrun_api.auth import Caller, Keyring
 from teamrun_api.disconnect import while_present
@@ -44,6 +45,7 @@ class Api:
     batches: BatchService
     webhooks: WebhookService
     teams: TeamService
+    threads: ThreadService
     settings: ApiSettings
     keyring: Keyring
     metrics: Metrics
@@ -100,6 +102,11 @@ class Call:
     def teams(self) -> TeamService:
         """The service of teams."""
         return self.api.teams
+
+    @property
+    def threads(self) -> ThreadService:
+        """The service of threads."""
+        return self.api.threads
 
     def link(self, path: str) -> str:
         """The URL of a path of this API, as clients reach it through a proxy."""

@@ -29,6 +29,7 @@ __all__ = [
     "TeamName",
     "TeamReader",
     "TeamWriter",
+    "ThreadId",
     "Wait",
     "WebhookId",
     "WebhookReader",
@@ -110,6 +111,11 @@ WebhookId = Annotated[
 TeamName = Annotated[
     str,
     Path(max_length=256, description="The team's name or id.", examples=["analysts"]),
+]
+
+ThreadId = Annotated[
+    str,
+    Path(max_length=64, description="The thread's id.", examples=["thr_01jd8v3m7q"]),
 ]
 
 EventId = Annotated[

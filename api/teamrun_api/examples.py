@@ -3,6 +3,7 @@
 from teamrun.json_types import JsonObject
 from teamrun_api.batch_examples import BATCH_EXAMPLES
 from teamrun_api.team_examples import TEAM_EXAMPLES
+from teamrun_api.thread_examples import THREAD_EXAMPLES
 
 __all__ = ["EXAMPLES"]
 
@@ -306,6 +307,7 @@ teamrun_http_streams 0
 EXAMPLES: JsonObject = {
     **BATCH_EXAMPLES,
     **TEAM_EXAMPLES,
+    **THREAD_EXAMPLES,
     "Answer": _ANSWER,
     "Artifacts": _ARTIFACTS,
     "Cancel": _CANCEL,

@@ -21,6 +21,7 @@ from teamrun.resources import Problem
 from teamrun.runs.log.spec import InputMessage
 from teamrun.runs.service.requests import Answer, ForkRequest, RetryRequest, RunRequest
 from teamrun.runs.service.resources import EventPage
+from teamrun.threads.requests import ThreadPatch, ThreadRequest
 from teamrun.webhooks.requests import (
     RedeliverRequest,
     RotateSecretRequest,
@@ -59,6 +60,7 @@ _TAGS = [
     {"name": "artifacts", "description": "Files that a run has left."},
     {"name": "batches", "description": "Many runs of a team as one object."},
     {"name": "files", "description": "Files with the items of batches."},
+    {"name": "threads", "description": "Conversations that runs continue."},
     {"name": "teams", "description": "Registered teams with their versions, and definitions."},
     {
         "name": "webhooks",
@@ -85,6 +87,8 @@ _BODIES: tuple[type[BaseModel], ...] = (
     TeamPatch,
     VersionRequest,
     AliasRequest,
+    ThreadRequest,
+    ThreadPatch,
     RotateSecretRequest,
     WebhookRequest,
     WebhookPatch,

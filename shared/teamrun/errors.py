@@ -17,6 +17,8 @@
         ImpossibleTime           a run cannot begin at the requested time
         NoSuchPoint              a run cannot continue from the requested point
         ArtifactNotFound         the run has no file of this name
+        ThreadNotFound           the tenant has no thread of this id
+        ThreadBusy               a run of the thread has not ended
         RunInBatch               a run that belongs to a batch which has not ended
         BatchNotFound            the tenant has no batch of this id
         BatchEnded               a request to a batch that has ended
@@ -44,6 +46,7 @@
           UnknownOutcome         it is unknown whether a call with side effects was made
           SessionLost            a tool's session was in a worker that has lost the run
         AgentFailed              a custom agent raised an exception
+        ThreadMismatch           the state of a thread does not fit the team of a run
         Unanswered               a question to a person expired, and had no default answer
         Diverged                 replay met a call that the log does not have at this place
         Runaway                  a run kept its event loop busy without awaiting anything
@@ -114,6 +117,9 @@ __all__ = [
     "TeamVersionNotFound",
     "TeamrunError",
     "TerminatedException",
+    "ThreadBusy",
+    "ThreadMismatch",
+    "ThreadNotFound",
     "TooManyEndpoints",
     "TooManyTeams",
     "ToolError",
@@ -276,6 +282,18 @@ class ArtifactNotFound(UsageError):
     """The run has no file of that name and version."""
 
     code = "artifact_not_found"
+
+
+class ThreadNotFound(UsageError):
+    """The tenant has no thread of this id."""
+
+    code = "thread_not_found"
+
+
+class ThreadBusy(UsageError):
+    """A run of the thread has not ended; wait for its end, or send another `on_busy_thread`."""
+
+    code = "thread_busy"
 
 
 class RunInBatch(UsageError):
@@ -460,6 +478,12 @@ class SessionLost(FatalToolError):
     """A tool's session, such as an open page, was in a worker that has lost the run."""
 
     code = "session_lost"
+
+
+class ThreadMismatch(RunError):
+    """The state of a thread does not fit the team of a run; begin another thread."""
+
+    code = "thread_mismatch"
 
 
 class Unanswered(RunError):

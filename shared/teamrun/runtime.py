@@ -37,11 +37,13 @@ from teamrun.runs.log.announcer import STORE_LEASE, STORE_LEASE_TIME
 from teamrun.runs.log.archive import DUTIES, Duty, write_events
 from teamrun.runs.log.log import LogObserver
 from teamrun.runs.log.observers import Observers
+from teamrun.runs.service.cancelling import cancel_run
 from teamrun.settings import CommonSettings
 from teamrun.storage.address import check_shareable, store_namespace
 from teamrun.storage.base import ObjectStore
 from teamrun.storage.open import open_store
 from teamrun.storage.proof import prove_store, store_identity
+from teamrun.threads.turns import ThreadTurns
 from teamrun.webhooks.parts import WebhookParts, compose_webhooks
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from teamrun.catalog.stored import StoredTeams
     from teamrun.runs.engine.executor import Executor
     from teamrun.runs.service.service import RunService
+    from teamrun.threads.service import ThreadService
     from teamrun.upkeep import Upkeep
     from teamrun.webhooks.service import WebhookService
 
@@ -133,6 +136,8 @@ class Runtime:
     destinations: Destinations
     """Where requests with a URL from input may go."""
     webhooks: WebhookParts
+    turns: ThreadTurns
+    """The order of the runs of threads."""
     sources: "Sources | None" = None
     """The inputs of batches that URLs can name; None if there are none."""
     is_frozen: bool = False
@@ -176,6 +181,19 @@ class Runtime:
             observers=self.observers,
             destinations=self.destinations,
             webhooks_at=self.webhooks.endpoints.changed_at,
+            threads=self.turns,
+        )
+
+    @cached_property
+    def threads(self) -> "ThreadService":
+        """Creates and reads threads; imported at first use, as workers need none."""
+        from teamrun.threads.service import ThreadService
+
+        return ThreadService(
+            store=self.store,
+            turns=self.turns,
+            read_run=self.service.get,
+            clock=self.clock or SystemClock(),
         )
 
     @cached_property
@@ -302,6 +320,11 @@ def compose(
         clock=clock,
         further={"bat_": BatchSource(backends.store, clock)},
     )
+
+    async def handle(ref: RunRef) -> None:
+        await executor.handle(ref)
+
+    dispatcher = backends.dispatcher or LocalDispatcher(handle, capacity=capacity)
     items = ItemEnds(backends.live)
     only_executes = executes and backends.dispatcher is not None
     observers = Observers(
@@ -312,27 +335,47 @@ def compose(
         pre_erase=(webhooks.closing.pre_erase,),
         views=backends.live.is_shared or not only_executes,
     )
-    duties = (*duties, items.record)
+
+    async def cancel(ref: RunRef, reason: str) -> None:
+        await cancel_run(
+            ref,
+            reason,
+            store=backends.store,
+            live=backends.live,
+            dispatcher=dispatcher,
+            clock=clock,
+            duties=duties,
+            observers=observers,
+        )
+
+    threads = ThreadTurns(
+        store=backends.store,
+        live=backends.live,
+        clock=clock,
+        dispatcher=dispatcher,
+        cancel=cancel,
+        writer=owner,
+    )
+    # Before the result: where that is found, the reaper takes all duties as performed.
+    duties = (threads.follow, *duties, items.record)
     if backends.dispatcher is not None and not executes:
         return Runtime(
             registry=registry,
             store=backends.store,
             live=backends.live,
-            dispatcher=backends.dispatcher,
+            dispatcher=dispatcher,
             observers=observers,
             duties=duties,
             metric_lines=observers.metrics.lines,
             clock=clock,
             destinations=destinations,
             webhooks=webhooks,
+            turns=threads,
         )
     from teamrun.runs.durable.team import team_program
     from teamrun.runs.engine.engine import Engine
     from teamrun.runs.engine.executor import Executor
     from teamrun.runs.engine.warm import WarmRuns
-
-    async def handle(ref: RunRef) -> None:
-        await executor.handle(ref)
 
     def metric_lines() -> Iterator[str]:
         yield from engine.metric_lines()
@@ -341,12 +384,11 @@ def compose(
 
     registry.pacing.share(backends.live)
 
-    dispatcher = backends.dispatcher or LocalDispatcher(handle, capacity=capacity)
     engine = Engine(
         store=backends.store,
         live=backends.live,
         dispatcher=dispatcher,
-        program=team_program(registry),
+        program=team_program(registry, threads=threads.before),
         owner=owner,
         lease=lease,
         clock=clock,
@@ -354,6 +396,7 @@ def compose(
         observers=observers,
         warm=WarmRuns(keep=warm_for, most_bytes=warm_bytes, clock=clock),
         handover=handover,
+        is_turn=threads.is_turn,
     )
 
     @cache
@@ -389,6 +432,7 @@ def compose(
         clock=clock,
         destinations=destinations,
         webhooks=webhooks,
+        turns=threads,
     )
 
 

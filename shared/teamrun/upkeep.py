@@ -3,7 +3,6 @@
 `runtime.py` imports this at first use: a function that only executes runs needs none of it.
 """
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,7 +14,6 @@ from teamrun.batches.in_flight import items_in_flight
 from teamrun.core.clock import Clock
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.base import Dispatcher
-from teamrun.errors import RunEnded
 from teamrun.live.base import Live
 from teamrun.rounds import Rounds
 from teamrun.runs.engine.dead_letters import DeadLetters
@@ -25,6 +23,7 @@ from teamrun.runs.engine.reaper import Reaper
 from teamrun.runs.engine.reclaim import ReclaimingSweeper
 from teamrun.runs.log.archive import Duty
 from teamrun.runs.log.observers import Observers
+from teamrun.runs.service.cancelling import cancel_run
 from teamrun.storage.base import ObjectStore
 from teamrun.storage.proof import store_identity
 from teamrun.webhooks.parts import WebhookParts
@@ -78,9 +77,9 @@ def compose_upkeep(
     assert webhooks.delivery is not None, "a process that executes runs delivers, too"
 
     async def cancel(ref: RunRef, reason: str | None) -> None:
-        from teamrun.runs.service.signals import Signals  # few processes cancel a run of a batch
-
-        signals = Signals(
+        await cancel_run(
+            ref,
+            reason,
             store=store,
             live=live,
             dispatcher=dispatcher,
@@ -88,8 +87,6 @@ def compose_upkeep(
             duties=duties,
             observers=observers,
         )
-        with contextlib.suppress(RunEnded):
-            await signals.cancel(ref.tenant, ref.run_id, reason=reason)
 
     reaper = Reaper(
         store=store,

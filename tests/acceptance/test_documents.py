@@ -158,3 +158,19 @@ def test_the_commands_of_the_page_about_teams_work(served: Served, tmp_path: Pat
     assert re.findall(r"^status (\d+)$", done.stderr, re.MULTILINE) == expected, done.stdout
     assert '"version":"2"' in done.stdout
     assert "/participants/0/system_message" in done.stdout
+
+
+def test_the_commands_of_the_page_about_threads_work(served: Served) -> None:
+    if shutil.which("jq") is None:
+        not_here("jq is not installed")
+    blocks = [block for block in page("docs/how-to/threads.md").blocks if block.language == "sh"]
+    lines = [line for block in blocks for line in commands(block)]
+
+    done = typed(lines, served)
+
+    assert done.returncode == 0, done.stderr
+    expected = [(re.search(r"# (\d{3})$", line) or ["", "200"])[1] for line in lines]
+    expected[0] = "201"
+    assert re.findall(r"^status (\d+)$", done.stderr, re.MULTILINE) == expected, done.stdout
+    assert done.stdout.count('"content":"rain"') >= 2
+    assert '"agent_states"' in done.stdout

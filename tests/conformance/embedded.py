@@ -98,6 +98,7 @@ class _Program:
                 batches=runtime.batches,
                 webhooks=runtime.webhook_service,
                 teams=runtime.teams,
+                threads=runtime.threads,
                 settings=settings,
                 checks=runtime.checks(),
                 live=runtime.live.is_shared,

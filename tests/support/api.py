@@ -1,6 +1,7 @@
 """The API in process, over real parts: a memory store, and an engine that runs on demand."""
 
 import asyncio
+import contextlib
 import hashlib
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Mapping, Sequence
@@ -21,16 +22,20 @@ from teamrun.components.registry import Registry
 from teamrun.core.clock import SystemClock
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.queues import Queue
+from teamrun.errors import RunEnded
 from teamrun.live.memory import MemoryLive
 from teamrun.models.base import ChatCompletionClient
 from teamrun.runs.durable.team import team_program
 from teamrun.runs.engine.engine import Engine
+from teamrun.runs.log.archive import DUTIES
 from teamrun.runs.service.follow import Start
 from teamrun.runs.service.news import News
 from teamrun.runs.service.service import RunService
 from teamrun.storage.base import ObjectStore
 from teamrun.storage.memory import MemoryStore
 from teamrun.testing import ScriptedModel
+from teamrun.threads.service import ThreadService
+from teamrun.threads.turns import ThreadTurns
 from teamrun.tools.context import ToolContext
 from teamrun.tools.function import FunctionTool
 from teamrun_api.app import create_app
@@ -163,26 +168,46 @@ class World:
             tools=[FunctionTool(note, description="Write a note.")],
         )
         stored = StoredTeams(store)
+
+        async def cancel(ref: RunRef, reason: str) -> None:
+            with contextlib.suppress(RunEnded):
+                await self.service.cancel(ref.tenant, ref.run_id, reason=reason)
+
+        turns = ThreadTurns(
+            store=store,
+            live=self.live,
+            clock=SystemClock(),
+            dispatcher=self.mailbox,
+            cancel=cancel,
+        )
+        duties = (turns.follow, *DUTIES)
         self.service = CountingService(
             store=store,
             live=self.live,
             dispatcher=self.mailbox,
             registry=self.registry,
             catalog=catalog or TeamLookup(self.registry, stored),
+            duties=duties,
+            threads=turns,
         )
         self.batches = BatchService(store=store, live=self.live, teams=self.service.teams)
         self.engine = Engine(
             store=store,
             live=self.live,
             dispatcher=self.mailbox,
-            program=team_program(self.registry),
+            program=team_program(self.registry, threads=turns.before),
             owner="worker",
+            duties=duties,
+            is_turn=turns.is_turn,
         )
         self.app: FastAPI = create_app(
             service=self.service,
             batches=self.batches,
             webhooks=webhook_service(store),
             teams=team_service(self.service, self.registry, store, stored),
+            threads=ThreadService(
+                store=store, turns=turns, read_run=self.service.get, clock=SystemClock()
+            ),
             settings=ApiSettings(**given),
             checks=checks,
         )

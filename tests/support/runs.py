@@ -1,6 +1,7 @@
 """Runs in process over real parts: a store in memory, an engine, a queue that tests deliver."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -9,6 +10,7 @@ from typing import Any
 from teamrun.components.registry import Registry
 from teamrun.core.clock import SystemClock
 from teamrun.core.refs import RunRef
+from teamrun.errors import RunEnded
 from teamrun.live.base import Live
 from teamrun.live.memory import MemoryLive
 from teamrun.net.destinations import Destinations
@@ -17,6 +19,7 @@ from teamrun.runs.engine.engine import Engine
 from teamrun.runs.engine.finish import Finish
 from teamrun.runs.engine.reaper import Reaper
 from teamrun.runs.log.announcer import lease_name
+from teamrun.runs.log.archive import DUTIES
 from teamrun.runs.log.entries import Claim, Entry
 from teamrun.runs.log.log import LogObserver, PreCommit, PreErase, RunLog
 from teamrun.runs.log.observers import Observers
@@ -26,6 +29,8 @@ from teamrun.runs.service.service import RunService
 from teamrun.storage.base import ObjectStore
 from teamrun.storage.memory import MemoryStore
 from teamrun.testing import MemoryQueue, ScriptedModel
+from teamrun.threads.service import ThreadService
+from teamrun.threads.turns import ThreadTurns
 from teamrun.tools.base import Tool
 
 __all__ = ["TENANT", "Cluster", "ShiftedClock", "closing_clusters", "duo", "solo"]
@@ -113,6 +118,14 @@ class Cluster:
             teams={"team": team}, models={"m": self.model}, tools=tools or []
         )
         live = self.live_of_process()
+        self.turns = ThreadTurns(
+            store=self.store,
+            live=live,
+            clock=self.clock,
+            dispatcher=self.queue,
+            cancel=self._cancel_run,
+        )
+        self.duties = (self.turns.follow, *DUTIES)
         self.service = RunService(
             store=self.store,
             live=live,
@@ -122,10 +135,19 @@ class Cluster:
             observers=self._observers(live),
             destinations=destinations,
             webhooks_at=webhooks_at,
+            duties=self.duties,
+            threads=self.turns,
         )
         self._workers: list[Engine] = []
+        self.threads = ThreadService(
+            store=self.store, turns=self.turns, read_run=self.service.get, clock=self.clock
+        )
         if _blocks:
             _blocks[-1].append(self)
+
+    async def _cancel_run(self, ref: RunRef, reason: str) -> None:
+        with contextlib.suppress(RunEnded):
+            await self.service.cancel(ref.tenant, ref.run_id, reason=reason)
 
     def _observers(self, live: Live) -> Observers:
         """Those of one process."""
@@ -148,7 +170,11 @@ class Cluster:
     def worker(
         self, owner: str = "w1", *, registry: Registry | None = None, **options: Any
     ) -> Engine:
-        options.setdefault("program", team_program(registry or self.registry))
+        options.setdefault(
+            "program", team_program(registry or self.registry, threads=self.turns.before)
+        )
+        options.setdefault("duties", self.duties)
+        options.setdefault("is_turn", self.turns.is_turn)
         live = self.live_of_process()
         engine = Engine(
             store=self.store,

@@ -48,6 +48,8 @@ from teamrun.cli.teams import list as teams_list
 from teamrun.cli.teams import push as teams_push
 from teamrun.cli.teams import show as teams_show
 from teamrun.cli.teams import versions as teams_versions
+from teamrun.cli.threads import create as threads_create
+from teamrun.cli.threads import messages as threads_messages
 from teamrun.cli.webhooks import create as webhooks_create
 from teamrun.cli.webhooks import delete as webhooks_delete
 from teamrun.cli.webhooks import list as webhooks_list
@@ -78,6 +80,8 @@ COMMANDS = {
     "fork": fork,
     "replay": replay,
     "version": version,
+    "threads create": threads_create,
+    "threads messages": threads_messages,
     "teams list": teams_list,
     "teams push": teams_push,
     "teams show": teams_show,
@@ -105,6 +109,7 @@ COMMANDS = {
 }
 
 GROUPS = {
+    "threads": CommandGroup("Conversations that runs continue."),
     "teams": CommandGroup(
         "Registered teams, their versions and aliases.", default="list", is_bare=True
     ),

@@ -35,6 +35,7 @@ _OTHER_NAMES: Mapping[str, Sequence[str]] = {
     "input_file_id": ("file",),
     "input_url": ("file",),
     "team_spec": ("team",),
+    "thread_id": ("thread",),
     "type": ("event",),
     "url": ("to",),
     "webhook": ("webhook_url",),

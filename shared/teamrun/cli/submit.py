@@ -1,5 +1,6 @@
 """`teamrun submit`: hand a run to a server."""
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -16,6 +17,16 @@ from teamrun.client.calls import runs as calls
 from teamrun.errors import UsageError
 
 __all__ = ["EXAMPLE", "command", "pair"]
+
+
+class OnBusy(StrEnum):
+    """What a run does if its thread is busy."""
+
+    enqueue = "enqueue"
+    reject = "reject"
+    interrupt = "interrupt"
+    rollback = "rollback"
+
 
 EXAMPLE = 'teamrun submit analysts "Which region sold most?" --watch'
 
@@ -54,6 +65,20 @@ def command(
             help="The run starts after this time.",
         ),
     ] = None,
+    thread: Annotated[
+        str | None,
+        typer.Option(
+            "--thread", envvar="TEAMRUN_THREAD", help="The thread whose conversation it continues."
+        ),
+    ] = None,
+    on_busy_thread: Annotated[
+        OnBusy | None,
+        typer.Option(
+            "--on-busy-thread",
+            envvar="TEAMRUN_ON_BUSY_THREAD",
+            help="What happens if the thread has a run that has not ended.",
+        ),
+    ] = None,
     webhook_url: WebhookOption = None,
     webhook_events: WebhookEventsOption = None,
     idempotency_key: Annotated[
@@ -79,6 +104,8 @@ def command(
         overrides=overrides(model=model, max_turns=max_turns),
         limits=limits(max_cost_usd=max_cost_usd, timeout_seconds=timeout_seconds),
         delay_seconds=delay_seconds,
+        thread_id=thread,
+        on_busy_thread=None if on_busy_thread is None else on_busy_thread.value,
         webhook=webhook(webhook_url, webhook_events),
     )
     with connect(url, api_key) as client:

@@ -19,6 +19,7 @@ from teamrun.client.calls import (
     server,
     signals,
     teams,
+    threads,
     waiting,
     webhooks,
 )
@@ -154,6 +155,19 @@ class AsyncTeams(Group):
     schema = bind(teams.schema)
 
 
+class AsyncThreads(Group):
+    """`client.threads`: conversations that runs continue."""
+
+    create = bind(threads.create_thread)
+    list = bind(threads.list_threads)
+    get = bind(threads.get_thread)
+    update = bind(threads.update_thread)
+    delete = bind(threads.delete_thread)
+    messages = bind(threads.thread_messages)
+    runs = bind(threads.thread_runs)
+    state = bind(threads.thread_state)
+
+
 class AsyncWebhooks(Group):
     """`client.webhooks`: registered webhooks, and the webhooks of runs."""
 
@@ -228,6 +242,7 @@ class AsyncClient:
         self.batches = AsyncBatches(self._sender)
         self.files = AsyncFiles(self._sender)
         self.teams = AsyncTeams(self._sender)
+        self.threads = AsyncThreads(self._sender)
         self.webhooks = AsyncWebhooks(self._sender)
         self.server = AsyncServer(self._sender)
 

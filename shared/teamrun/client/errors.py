@@ -12,12 +12,14 @@
             TeamNotFoundError         there is no such team, version or alias
             ArtifactNotFoundError     the run has no such file
             BatchNotFoundError        there is no such batch
+            ThreadNotFoundError       there is no such thread
             UploadNotFoundError       there is no such uploaded file
           ConflictError               the state of the resource does not allow the request (409)
             RunNotFinishedError       the run has not ended
             RunEndedError             the run has ended
             StaleActionError          the question is not open
             UnreadableRunError        stored data of the run is damaged
+            ThreadBusyError           a run of the thread has not ended
             RunInBatchError           the run belongs to a batch that has not ended
             BatchEndedError           the batch has ended
             BatchNotFinishedError     the batch has not ended
@@ -84,6 +86,8 @@ __all__ = [
     "TeamNotFoundError",
     "TeamReadOnlyError",
     "TeamrunAPIError",
+    "ThreadBusyError",
+    "ThreadNotFoundError",
     "UnfitAnswerError",
     "UnreadableRunError",
     "UploadNotFoundError",
@@ -222,6 +226,14 @@ class BatchNotFinishedError(ConflictError, errors.BatchNotFinished):
 
 class TeamNameTakenError(ConflictError, errors.TeamNameTaken):
     """Another team has this name; choose another one, or add a version to that team."""
+
+
+class ThreadNotFoundError(NotFoundError, errors.ThreadNotFound):
+    """There is no such thread."""
+
+
+class ThreadBusyError(ConflictError, errors.ThreadBusy):
+    """A run of the thread has not ended; wait for its end, or send another `on_busy_thread`."""
 
 
 class TeamReadOnlyError(ConflictError, errors.TeamReadOnly):

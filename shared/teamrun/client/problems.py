@@ -38,6 +38,8 @@ CODES: Mapping[str, type[TeamrunAPIError]] = {
     "team_not_found": errors.TeamNotFoundError,
     "team_read_only": errors.TeamReadOnlyError,
     "team_version_not_found": errors.TeamNotFoundError,
+    "thread_busy": errors.ThreadBusyError,
+    "thread_not_found": errors.ThreadNotFoundError,
     "unfit_answer": errors.UnfitAnswerError,
     "unreadable_entry": errors.UnreadableRunError,
 }

@@ -21,6 +21,7 @@ from teamrun.client.calls import (
     server,
     signals,
     teams,
+    threads,
     waiting,
     webhooks,
 )
@@ -39,7 +40,17 @@ from teamrun.client.requests import (
 from teamrun.client.retries import RetryPolicy
 from teamrun.client.sync_sender import ItemStream, Pager, Sender
 
-__all__ = ["Artifacts", "Batches", "Client", "Files", "Runs", "Server", "Teams", "Webhooks"]
+__all__ = [
+    "Artifacts",
+    "Batches",
+    "Client",
+    "Files",
+    "Runs",
+    "Server",
+    "Teams",
+    "Threads",
+    "Webhooks",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -148,6 +159,19 @@ class Teams(Group):
     schema = bind(teams.schema)
 
 
+class Threads(Group):
+    """`client.threads`: conversations that runs continue."""
+
+    create = bind(threads.create_thread)
+    list = bind(threads.list_threads)
+    get = bind(threads.get_thread)
+    update = bind(threads.update_thread)
+    delete = bind(threads.delete_thread)
+    messages = bind(threads.thread_messages)
+    runs = bind(threads.thread_runs)
+    state = bind(threads.thread_state)
+
+
 class Webhooks(Group):
     """`client.webhooks`: registered webhooks, and the webhooks of runs."""
 
@@ -220,6 +244,7 @@ class Client:
         self.batches = Batches(self._sender)
         self.files = Files(self._sender)
         self.teams = Teams(self._sender)
+        self.threads = Threads(self._sender)
         self.webhooks = Webhooks(self._sender)
         self.server = Server(self._sender)
 

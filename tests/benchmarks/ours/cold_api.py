@@ -33,6 +33,7 @@ async def cold() -> dict[str, float]:
                 batches=runtime.batches,
                 webhooks=runtime.webhook_service,
                 teams=runtime.teams,
+                threads=runtime.threads,
                 settings=settings,
             )
             scope = {

@@ -28,6 +28,7 @@ class Api:
             teams=team_service(
                 batches.cluster.service, batches.cluster.registry, batches.cluster.store
             ),
+            threads=batches.cluster.threads,
             settings=ApiSettings(**settings),
             checks={},
         )

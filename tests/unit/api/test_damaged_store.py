@@ -53,6 +53,7 @@ class Deployment:
             ),
             webhooks=webhook_service(store),
             teams=team_service(self.cluster.service, self.cluster.registry, store),
+            threads=self.cluster.threads,
             settings=ApiSettings(),
             checks={},
         )

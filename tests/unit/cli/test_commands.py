@@ -39,6 +39,8 @@ def test_the_commands_are_those_that_are_promised() -> None:
         "fork",
         "replay",
         "version",
+        "threads create",
+        "threads messages",
         "teams list",
         "teams push",
         "teams show",

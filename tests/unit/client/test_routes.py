@@ -24,6 +24,7 @@ from teamrun.client.calls import (
     server,
     signals,
     teams,
+    threads,
     waiting,
     webhooks,
 )
@@ -89,6 +90,14 @@ CALLS: dict[str, Request[Any] | Paged[Any] | Lines[Any]] = {
     "getTeamGraph": teams.graph("haiku", version=2),
     "getTeamSchema": teams.schema("haiku", version="production"),
     "validateTeam": teams.validate("analysts"),
+    "createThread": threads.create_thread(metadata={"a": "b"}, idempotency_key="k"),
+    "listThreads": threads.list_threads(limit=3, after="c"),
+    "getThread": threads.get_thread("thr_1"),
+    "updateThread": threads.update_thread("thr_1", metadata={"a": "b"}, revision=3),
+    "deleteThread": threads.delete_thread("thr_1"),
+    "listThreadMessages": threads.thread_messages("thr_1", limit=3, after="c"),
+    "listThreadRuns": threads.thread_runs("thr_1", limit=3, after="c"),
+    "getThreadState": threads.thread_state("thr_1"),
     "getWebhookSecret": webhooks.run_secret(),
     "rotateWebhookSecret": webhooks.rotate_run_secret(overlap_seconds=60),
     "redeliverToRun": webhooks.redeliver_to_run("run_1", "run_1-2"),
@@ -263,7 +272,7 @@ def test_both_clients_have_the_same_methods_and_each_call_is_bound() -> None:
     )
     bound = {name: methods_of(group) for name, group in sync.items()}
     functions = {call for methods in bound.values() for call in methods.values()}
-    modules = {runs, signals, artifacts, teams, server, webhooks, batches, files}
+    modules = {runs, signals, artifacts, teams, threads, server, webhooks, batches, files}
     made = {
         value
         for module in modules

@@ -6,7 +6,7 @@ from typing import TypeAlias, TypedDict
 
 from teamrun.json_types import JsonMapping
 from teamrun.runs.log.limits import Limits
-from teamrun.runs.log.spec import InputMessage, Retry, RunInput
+from teamrun.runs.log.spec import BusyPolicy, InputMessage, Retry, RunInput
 from teamrun.runs.log.webhook import RunWebhook
 from teamrun.runs.service.requests import Overrides
 
@@ -40,6 +40,10 @@ class RunOptions(TypedDict, total=False):
     """The run expires if it has not started after this time."""
     deadline: datetime | None
     """When the run must end at the latest; with a time zone."""
+    thread_id: str | None
+    """The thread whose conversation the run continues."""
+    on_busy_thread: BusyPolicy | None
+    """What happens if the thread has a run that has not ended; by default it waits for its end."""
     webhook: RunWebhook | JsonMapping | None
     """Where the events of the run are sent, such as `{"url": "https://example.com/hook"}`."""
 

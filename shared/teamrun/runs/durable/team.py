@@ -12,6 +12,7 @@ from teamrun.json_types import JsonObject
 from teamrun.messages import BaseChatMessage, HandoffMessage, TextMessage
 from teamrun.runs.durable.narrator import Narrator
 from teamrun.runs.durable.people import ask_person
+from teamrun.runs.durable.threads import ThreadBefore, continue_thread, state_of
 from teamrun.runs.durable.wiring import JournalWiring
 from teamrun.runs.engine.execution import Program
 from teamrun.runs.engine.frozen import freeze
@@ -25,23 +26,28 @@ from teamrun.teams import BaseGroupChat
 __all__ = ["run_team", "team_program"]
 
 
-def team_program(registry: Registry) -> Callable[[RunSpec], Program]:
+def team_program(
+    registry: Registry, *, threads: ThreadBefore | None = None
+) -> Callable[[RunSpec], Program]:
     """A function that makes the code of a run, which executes the team.
 
     Args:
         registry: The models and tools of the teams.
+        threads: Reads from what a run of a thread continues; None if there are no threads.
     """
 
     def of(spec: RunSpec) -> Program:
         async def program(journal: Journal) -> End:
-            return await run_team(journal, spec, registry)
+            return await run_team(journal, spec, registry, threads=threads)
 
         return program
 
     return of
 
 
-async def run_team(journal: Journal, spec: RunSpec, registry: Registry) -> End:
+async def run_team(
+    journal: Journal, spec: RunSpec, registry: Registry, *, threads: ThreadBefore | None = None
+) -> End:
     """Execute the team of a run from start to end."""
     current_behaviour.set(spec.behaviour)
     options = {} if spec.temperature is None else {"temperature": spec.temperature}
@@ -56,6 +62,8 @@ async def run_team(journal: Journal, spec: RunSpec, registry: Registry) -> End:
     if journal.thawed is not None:
         with journal.origin.restored():
             await team.load_state(journal.thawed)
+    elif spec.thread is not None:
+        task = [*await continue_thread(journal, spec, team, threads), *_as_messages(task)]
     while True:
         result = await team.run_observed(task, narrator.emit_item)
         handoff = _handoff_to_person(result, team, spec)
@@ -71,14 +79,13 @@ async def run_team(journal: Journal, spec: RunSpec, registry: Registry) -> End:
         stop_reason=team.stop_reason,
         stop_code=team.stop_code,
         output=_output(journal, result.messages),
+        state=None if spec.thread is None else await state_of(journal, team),
     )
 
 
 async def _checkpoint(journal: Journal, team: BaseGroupChat) -> None:
     if journal.freezes:
-        with journal.origin.restored():
-            state = await team.save_state()
-        freeze(journal, state)
+        freeze(journal, await state_of(journal, team))
 
 
 async def _may_go_on(team: BaseGroupChat, handoff: HandoffMessage) -> bool:
@@ -133,6 +140,14 @@ def _task(given: str | RunInput) -> Task:
     if isinstance(given, str):
         return given
     return [TextMessage(content=item.content, source=item.source) for item in given.messages]
+
+
+def _as_messages(task: Task) -> list[BaseChatMessage]:
+    if task is None:
+        return []
+    if isinstance(task, str):
+        return [TextMessage(content=task, source="user")]
+    return [task] if isinstance(task, BaseChatMessage) else list(task)
 
 
 def _output(journal: Journal, messages: Sequence[AnyMessage]) -> JsonObject | None:

@@ -7,7 +7,7 @@ process. Leases only avoid duplicate work; correctness does not depend on them.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Self
 from weakref import WeakValueDictionary
@@ -30,7 +30,7 @@ from teamrun.runs.engine.ownership import Ownership
 from teamrun.runs.engine.warm import WarmRun, WarmRuns
 from teamrun.runs.log.announcer import Notices, owner_topic
 from teamrun.runs.log.archive import DUTIES, Duty, conclude
-from teamrun.runs.log.entries import Entry
+from teamrun.runs.log.entries import Entry, Signal
 from teamrun.runs.log.events import ending, ending_of_cancel
 from teamrun.runs.log.keys import due_marker, idle_marker, open_marker
 from teamrun.runs.log.log import LogObserver, RunLog
@@ -54,6 +54,10 @@ _RECONNECT = 5.0
 """The longest pause, in seconds, before subscribing again to a live channel that was lost."""
 
 
+IsTurn = Callable[[RunRef, RunState], Awaitable[bool]]
+"""Whether all runs of a thread that come before this one have ended."""
+
+
 class Engine:
     """Executes runs as one owner.
 
@@ -69,6 +73,7 @@ class Engine:
         observers: The observers of this process.
         warm: Keeps runs that wait for a person in memory.
         handover: How long before the deadline of an execution calls stop starting; see `Deadline`.
+        is_turn: Whether a run of a thread may begin.
     """
 
     def __init__(
@@ -85,6 +90,7 @@ class Engine:
         observers: Observers | None = None,
         warm: WarmRuns | None = None,
         handover: timedelta = timedelta(seconds=30),
+        is_turn: IsTurn | None = None,
     ) -> None:
         self._store = store
         self._live = live
@@ -93,6 +99,7 @@ class Engine:
         self.owner = owner
         self._lease = lease
         self._handover = handover
+        self._is_turn = is_turn
         self._clock = clock or SystemClock()
         self._ownership = Ownership(live=live, owner=owner, lease=lease, clock=self._clock)
         self._duties = duties
@@ -286,10 +293,9 @@ class Engine:
             )
             return Finish.HELD
         if state.is_waiting(self._clock.now()):
-            if warm is not None:
-                self._warm.put(ref, warm)
-            await self._suspend(log, state)
-            return Finish.WAITING
+            if await self._begins(log, state):
+                return await self._execute(ref, limit)
+            return await self._rest(log, state, warm)
         if state.end is None:
             with _SuspectTurn(self._suspects, self._lease) as turn:
                 if state.idle_claims >= _SUSPECT_CLAIMS:
@@ -304,6 +310,23 @@ class Engine:
                 return finish
         await conclude(self._store, log, state, duties=self._duties)
         return Finish.ENDED
+
+    async def _rest(self, log: RunLog, state: RunState, warm: WarmRun | None) -> Finish:
+        if warm is not None:
+            self._warm.put(log.ref, warm)
+        await self._suspend(log, state)
+        return Finish.WAITING
+
+    async def _begins(self, log: RunLog, state: RunState) -> bool:
+        """Give a run that waits for its turn in a thread the turn, if it has come."""
+        if not state.is_held or self._is_turn is None:
+            return False
+        if not await self._is_turn(log.ref, state):
+            return False
+        turn = Signal(signal="turn")
+        # Also if another process was first: the log has grown.
+        await log.append(state, turn, [], epoch=state.epoch)
+        return True
 
     async def _warm_run(self, ref: RunRef, log: RunLog) -> WarmRun | None:
         """The run, if it is warm and its code can receive what has followed its wait."""

@@ -199,7 +199,8 @@ class Signal(_Body):
     """A request from a person or program to the run."""
 
     kind: Literal["signal"] = "signal"
-    signal: Literal["cancel", "input", "pause", "resume", "message"]
+    signal: Literal["cancel", "input", "pause", "resume", "message", "turn"]
+    """`turn` lets a run of a thread begin: all runs before it have ended."""
     reason: str | None = None
     mode: CancelMode = "now"
     """How a cancel treats the calls in flight."""
@@ -255,6 +256,9 @@ class End(_Body):
     """Messages that arrived too late for the team to read them."""
     unknown_outcomes: list[str] = []
     """Calls with outside effects that may or may not have taken effect."""
+    state: JsonObject | None = None
+    """What the team's `save_state` returns, of a completed run of a thread; the next one loads
+    it."""
     undo: Undo | None = None
     """Set if the failure of a call was the cause; a later retry uses it."""
     calls: list[CallRecord] = []

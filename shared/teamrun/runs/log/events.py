@@ -91,6 +91,8 @@ def call_events(record: CallRecord, *, agent: str, detail: JsonObject) -> list[L
     """
     if CALL_KINDS[record.kind].is_question:  # expired; the entry of an answer has its own event
         return [received_event(agent, record.call_id, "expired")]
+    if CALL_KINDS[record.kind].is_silent:
+        return []
     data: JsonObject = {
         "call_id": record.call_id,
         record.kind: record.name,

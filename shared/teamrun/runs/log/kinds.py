@@ -36,6 +36,8 @@ class CallKind(NamedTuple):
     """Whether the name of a call is a model profile, by which usage, metrics and cost are split."""
     is_question: bool = False
     """Whether a person answers. The events are then those of the question, not of the call."""
+    is_silent: bool = False
+    """Whether a call has no event of its own."""
     has_calls_inside: bool = False
     """Whether a call can contain others. The next one of the agent numbers its calls from there."""
 
@@ -55,6 +57,7 @@ CALL_KINDS: Final[dict[str, CallKind]] = {
     "tool": CallKind(counter="tool_calls", limits=("max_tool_calls",)),
     "input": CallKind(is_question=True),
     "agent": CallKind(has_calls_inside=True),
+    "thread": CallKind(is_silent=True),
 }
 """By the name that identifies a kind in ids (`{agent path}/{kind}:{k}`), records and events."""
 

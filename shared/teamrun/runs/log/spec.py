@@ -1,7 +1,7 @@
 """The specification of a run, pinned in entry 0 of its log."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -15,6 +15,7 @@ from teamrun.runs.log.webhook import RunWebhook
 
 __all__ = [
     "BEHAVIOUR",
+    "BusyPolicy",
     "ForkPoint",
     "InputMessage",
     "ItemRef",
@@ -25,6 +26,7 @@ __all__ = [
     "RunSpec",
     "TeamRef",
     "Text",
+    "ThreadPart",
 ]
 
 BEHAVIOUR = 2
@@ -101,6 +103,23 @@ class ForkPoint(BaseModel):
     after_seq: int
 
 
+BusyPolicy = Literal["enqueue", "reject", "interrupt", "rollback"]
+"""What a new run does if its thread has a run that has not ended: wait for it, be refused, cancel
+it and go on from what it has said, or cancel it and go on as if it had never been."""
+
+
+class ThreadPart(BaseModel):
+    """The thread that a run continues."""
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+    thread_id: str
+    on_busy: BusyPolicy = "enqueue"
+    as_of: str | None = None
+    """For a fork or retry: the run of the thread whose beginning it shares. It does not belong to
+    the thread itself."""
+
+
 class ItemRef(BaseModel):
     """The item of a batch that a run executes."""
 
@@ -151,6 +170,8 @@ class RunSpec(BaseModel):
     forked_from: ForkPoint | None = None
     batch: ItemRef | None = None
     """The item of a batch that this run executes."""
+    thread: ThreadPart | None = None
+    """The thread that this run continues."""
     created_at: datetime
     request_hash: str
     """`request_digest` of the request, to recognize a repeated request."""

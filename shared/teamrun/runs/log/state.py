@@ -75,6 +75,8 @@ class RunState:
     released_by: str | None = None
     """The worker that last wrote a wait, and may keep the code of the run in memory."""
     is_paused: bool = False
+    has_turn: bool = False
+    """All runs of its thread before it have ended."""
     limits: Limits = field(default_factory=Limits)
     """The limits in force, including those raised by a resume."""
     warned: list[str] = field(default_factory=list[str])
@@ -146,12 +148,19 @@ class RunState:
             return "input_required"
         return "queued" if self.owner is None else "running"
 
+    @property
+    def is_held(self) -> bool:
+        """Whether the run waits for its turn in a thread."""
+        thread = self.spec.thread
+        return thread is not None and thread.as_of is None and not self.has_turn
+
     def is_waiting(self, now: datetime) -> bool:
         """Whether the run has nothing to do until a signal arrives or a time is reached."""
         if self.end is not None or self.cancel is not None or self.owner is not None:
             return False
         due = self.due_at()
         waits = self.is_paused or self.waiting is not None or self.not_before is not None
+        waits = waits or self.is_held
         return waits and (due is None or now < due)
 
     def due_at(self) -> datetime | None:
@@ -267,6 +276,7 @@ class RunState:
     def _apply_signal(self, signal: Signal) -> None:
         if signal.key is not None:
             self.signal_keys.append(signal.key)
+        self.has_turn = self.has_turn or signal.signal == "turn"
         match signal.signal:
             case "cancel":
                 self.cancel = signal
@@ -282,7 +292,7 @@ class RunState:
             case "input":
                 # An answer wakes a waiting run, but a paused one waits for its resume.
                 self.waiting = self.waiting if self.is_paused else None
-            case "message":
+            case "message" | "turn":
                 pass
 
     def _apply_call(self, call: CallRecord) -> None:

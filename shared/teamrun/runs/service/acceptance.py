@@ -12,7 +12,7 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
@@ -20,7 +20,7 @@ from pydantic_core import to_json
 from teamrun.components.catalog import Teams
 from teamrun.components.registry import Resolved
 from teamrun.core.ids import new_id
-from teamrun.core.refs import RunRef
+from teamrun.core.refs import RunRef, is_run_id
 from teamrun.errors import (
     DefinitionError,
     DestinationRefused,
@@ -28,6 +28,8 @@ from teamrun.errors import (
     ImpossibleTime,
     NotFound,
     RunDeleted,
+    ThreadBusy,
+    ThreadNotFound,
     Unavailable,
 )
 from teamrun.json_types import JsonObject
@@ -36,14 +38,14 @@ from teamrun.runs.log.entries import DELETED, Accepted, End, Entry, LoggedEvent
 from teamrun.runs.log.events import accepted_event
 from teamrun.runs.log.keys import due_marker, idempotency_key, list_marker, open_marker
 from teamrun.runs.log.prefix import write_prefix
-from teamrun.runs.log.spec import RunSpec, TeamRef
+from teamrun.runs.log.spec import BusyPolicy, RunSpec, TeamRef, ThreadPart
 from teamrun.runs.log.state import RunState
 from teamrun.runs.service.operations import Operations
 from teamrun.runs.service.public import public_run
 from teamrun.runs.service.requests import Overrides, RunRequest, check_limits, request_digest
 from teamrun.runs.service.resources import Run
 
-__all__ = ["Acceptance", "Submitted", "WebhooksAt"]
+__all__ = ["Acceptance", "Submitted", "Threads", "WebhooksAt"]
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +73,28 @@ WebhooksAt = Callable[[str], Awaitable[datetime | None]]
 """Returns the newest change of a tenant's registered webhooks."""
 
 
+class Threads(Protocol):
+    """The threads that runs continue."""
+
+    async def check(self, tenant: str, thread_id: str, on_busy: BusyPolicy) -> None:
+        """Refuse a run that could not join the thread now.
+
+        Raises:
+            ThreadNotFound: There is no such thread.
+            ThreadBusy: A run has not ended, and the policy is `reject`.
+        """
+        ...
+
+    async def join(self, ref: RunRef, part: ThreadPart) -> None:
+        """Put an accepted run into its thread; repeatable.
+
+        Raises:
+            ThreadNotFound: The thread has been deleted.
+            ThreadBusy: A run has not ended, and the policy is `reject`.
+        """
+        ...
+
+
 class Submitted(NamedTuple):
     """An accepted run."""
 
@@ -87,6 +111,7 @@ class Acceptance(Operations):
         bound: How long a request may take.
         destinations: The URLs that webhooks may have.
         webhooks_at: None for a service without registered webhooks.
+        threads: None for a service without threads.
         parts: The arguments of `Operations`.
     """
 
@@ -97,6 +122,7 @@ class Acceptance(Operations):
         bound: timedelta = timedelta(seconds=5),
         destinations: Destinations | None = None,
         webhooks_at: WebhooksAt | None = None,
+        threads: Threads | None = None,
         **parts: Any,
     ) -> None:
         super().__init__(**parts)
@@ -105,6 +131,7 @@ class Acceptance(Operations):
         self._bound = bound
         self._destinations = destinations or Destinations()
         self._webhooks_at = webhooks_at or _never
+        self._threads = threads
 
     async def submit(
         self, tenant: str, request: RunRequest, *, idempotency_key: str | None = None
@@ -115,6 +142,8 @@ class Acceptance(Operations):
             DefinitionError: The team is unknown or its definition is invalid; has a `pointer`.
             ImpossibleTime: The run could never start; has a `pointer`.
             DestinationRefused: The URL of the webhook is not allowed; has a `pointer`.
+            ThreadNotFound: There is no such thread.
+            ThreadBusy: The thread has a run that has not ended, and the request says `reject`.
             IdempotencyConflict: The key was used with another request.
             Unavailable: Storage does not respond; nothing is accepted.
         """
@@ -123,6 +152,7 @@ class Acceptance(Operations):
         try:
             _check_times(request, record.at)
             self._check_webhook(request)
+            await self._check_thread(tenant, request)
             resolved = await self.teams.resolve(
                 tenant, team=request.team, team_spec=request.team_spec
             )
@@ -140,7 +170,13 @@ class Acceptance(Operations):
                     max_turns=changes.max_turns,
                 )
             check_limits(request.limits, resolved.definition)
-        except (DefinitionError, ImpossibleTime, DestinationRefused):
+        except (
+            DefinitionError,
+            ImpossibleTime,
+            DestinationRefused,
+            ThreadNotFound,
+            ThreadBusy,
+        ):
             # A repeated request gets the original response even if the team has changed since, or
             # its deadline has passed.
             accepted = await self._accepted_before(tenant, key, record)
@@ -193,6 +229,7 @@ class Acceptance(Operations):
                 "request_hash": record.request_hash,
                 "parent_run_id": parent.run_id,
                 "batch": None,
+                "thread": spec.thread and _as_of(spec.thread, parent),
             }
             shared = None
             if prefix:
@@ -206,6 +243,13 @@ class Acceptance(Operations):
         scope = f"POST /v1/runs/{parent.run_id}/{verb}"
         async with self._reader.unless_erased(parent):
             return await self._once(parent.tenant, scope, key, record, write)
+
+    async def _check_thread(self, tenant: str, request: RunRequest) -> None:
+        if request.thread_id is None:
+            return
+        if self._threads is None or not is_run_id(request.thread_id):
+            raise ThreadNotFound(f"There is no thread {request.thread_id!r}.")
+        await self._threads.check(tenant, request.thread_id, request.on_busy_thread)
 
     def _check_webhook(self, request: RunRequest) -> None:
         if request.webhook is None:
@@ -366,10 +410,18 @@ def _spec(
         expires_at=_after(record.at, request.expires_in_seconds),
         deadline=request.deadline,
         webhook=request.webhook,
+        thread=None
+        if request.thread_id is None
+        else ThreadPart(thread_id=request.thread_id, on_busy=request.on_busy_thread),
         seed=secrets.token_hex(16),
         created_at=record.at,
         request_hash=record.request_hash,
     )
+
+
+def _as_of(part: ThreadPart, parent: RunRef) -> ThreadPart:
+    """The part of a fork or retry: it shares the beginning, and does not join the thread."""
+    return part if part.as_of else part.model_copy(update={"as_of": parent.run_id})
 
 
 def _check_times(request: RunRequest, now: datetime) -> None:

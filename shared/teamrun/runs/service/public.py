@@ -41,6 +41,7 @@ def public_run(state: RunState) -> Run:
         limits=state.limits,
         parent_run_id=spec.parent_run_id,
         forked_from=spec.forked_from,
+        thread_id=None if spec.thread is None or spec.thread.as_of else spec.thread.thread_id,
         created_at=spec.created_at,
         queued_at=None if state.status == "scheduled" else spec.run_at or spec.created_at,
         run_at=spec.run_at,

@@ -25,7 +25,15 @@ from teamrun.json_types import JsonObject
 from teamrun.messages.recordable import recordable
 from teamrun.runs.log.entries import Decision
 from teamrun.runs.log.limits import Limits
-from teamrun.runs.log.spec import InputMessage, JsonData, Metadata, Retry, RunInput, Text
+from teamrun.runs.log.spec import (
+    BusyPolicy,
+    InputMessage,
+    JsonData,
+    Metadata,
+    Retry,
+    RunInput,
+    Text,
+)
 from teamrun.runs.log.webhook import RunWebhook
 
 __all__ = [
@@ -113,6 +121,10 @@ class RunRequest(BaseModel):
     """When the run must end at the latest; time in which it waits counts too. Must be after the
     start of the run."""
 
+    thread_id: str | None = Field(default=None, min_length=1, max_length=64)
+    """The thread whose conversation the run continues; cannot be combined with a later start."""
+    on_busy_thread: BusyPolicy = "enqueue"
+    """What happens if the thread has a run that has not ended."""
     webhook: RunWebhook | None = None
     """Where the events of the run are sent."""
 
@@ -120,6 +132,11 @@ class RunRequest(BaseModel):
     def _one_beginning(self) -> Self:
         if self.delay_seconds is not None and self.run_at is not None:
             raise ValueError("use either delay_seconds or run_at, not both")
+        is_later = self.delay_seconds is not None or self.run_at is not None
+        if self.thread_id is not None and is_later:
+            raise ValueError(
+                "a run of a thread cannot start later: leave out thread_id, delay_seconds or run_at"
+            )
         return self
 
 

@@ -98,6 +98,8 @@ class Run(_Resource):
     parent_run_id: str | None = None
     """The run that this one is a retry or a fork of."""
     forked_from: ForkPoint | None = None
+    thread_id: str | None = None
+    """The thread that the run continues."""
     created_at: datetime
     queued_at: datetime | None = None
     """When the run could first start; null while it is scheduled."""

@@ -13,7 +13,7 @@ from teamrun.components.registry import Registry
 from teamrun.core.clock import Clock
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.base import Dispatcher
-from teamrun.errors import ArtifactNotFound, NotFound
+from teamrun.errors import ArtifactNotFound, NotFound, RunEnded, ThreadBusy, ThreadNotFound
 from teamrun.live.base import Live
 from teamrun.net.destinations import Destinations
 from teamrun.runs.log.archive import DUTIES, Duty, conclude, write_result
@@ -25,12 +25,14 @@ from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.observers import Observers
 from teamrun.runs.log.output import RunResult
 from teamrun.runs.log.reader import not_found, run_ref
+from teamrun.runs.log.spec import ThreadPart
 from teamrun.runs.log.state import RunState
-from teamrun.runs.service.acceptance import WebhooksAt
+from teamrun.runs.service.acceptance import Submitted, Threads, WebhooksAt
 from teamrun.runs.service.follow import RunFollower
 from teamrun.runs.service.forks import Forks, not_finished
 from teamrun.runs.service.listing import Order, RunFilter, RunList
 from teamrun.runs.service.public import read_run
+from teamrun.runs.service.requests import RunRequest
 from teamrun.runs.service.resources import Run, RunPage
 from teamrun.runs.service.signals import Signals
 from teamrun.storage.base import ObjectStore
@@ -58,6 +60,7 @@ class RunService(Forks, Signals, RunFollower):
         observers: Observers | None = None,
         destinations: Destinations | None = None,
         webhooks_at: WebhooksAt | None = None,
+        threads: Threads | None = None,
     ) -> None:
         super().__init__(
             store=store,
@@ -69,6 +72,7 @@ class RunService(Forks, Signals, RunFollower):
             teams=Teams(registry, catalog),
             destinations=destinations,
             webhooks_at=webhooks_at,
+            threads=threads,
         )
         self._list = RunList(store=store, reader=self._reader)
         self._erasure = Erasure(
@@ -78,6 +82,26 @@ class RunService(Forks, Signals, RunFollower):
             clock=self._clock,
             pre_erase=self._observers.pre_erase,
         )
+
+    async def submit(
+        self, tenant: str, request: RunRequest, *, idempotency_key: str | None = None
+    ) -> Submitted:
+        """Accept a run, and put it into its thread if it has one; see `Acceptance.submit`.
+
+        Raises:
+            ThreadBusy: The thread has a run that has not ended, and the request says `reject`.
+        """
+        submitted = await super().submit(tenant, request, idempotency_key=idempotency_key)
+        if request.thread_id is not None and self._threads is not None:
+            part = ThreadPart(thread_id=request.thread_id, on_busy=request.on_busy_thread)
+            try:
+                await self._threads.join(RunRef(tenant, submitted.run.id), part)
+            except (ThreadBusy, ThreadNotFound) as error:
+                # Another run joined, or the thread was deleted, since the check.
+                with contextlib.suppress(RunEnded):
+                    await self.cancel(tenant, submitted.run.id, reason=error.message)
+                raise
+        return submitted
 
     async def get(self, tenant: str, run_id: str) -> Run:
         """The current state of a run."""

@@ -1,0 +1,1 @@
+"""`teamrun threads`: conversations that runs continue."""

@@ -1,0 +1,32 @@
+"""`teamrun threads messages`: the conversation of a thread."""
+
+from typing import Annotated
+
+import typer
+
+from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
+from teamrun.cli.screen import print_json, result
+from teamrun.cli.server import DEFAULT_URL, connect
+from teamrun.client.calls import threads
+
+__all__ = ["EXAMPLE", "command"]
+
+EXAMPLE = 'teamrun threads messages "$THREAD"'
+
+
+def command(
+    thread: Annotated[
+        str, typer.Argument(metavar="THREAD_ID", envvar="TEAMRUN_THREAD", help="The thread.")
+    ],
+    url: UrlOption = DEFAULT_URL,
+    api_key: ApiKeyOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Print the conversation of a thread, the oldest message first."""
+    call = threads.thread_messages(thread)
+    with connect(url, api_key) as client:
+        if json_:
+            print_json(client.reply(call.first).text)
+            return
+        for each in client.send(call):
+            result(f"{each.message.get('source')}: {each.message.get('content')}")

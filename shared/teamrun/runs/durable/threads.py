@@ -1,0 +1,62 @@
+"""How a run continues a thread: the state of the team before it is a call of the journal.
+
+So the log of the run pins what it continues from, a replay finds it there, and a fork shares it.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from teamrun.errors import ThreadMismatch
+from teamrun.json_types import JsonObject
+from teamrun.messages import BaseChatMessage
+from teamrun.messages.factory import MessageFactory
+from teamrun.runs.engine.journal import Journal
+from teamrun.runs.engine.protocol import CallContext, Outcome
+from teamrun.runs.log.spec import RunSpec
+from teamrun.teams import BaseGroupChat
+
+__all__ = ["ThreadBefore", "continue_thread", "state_of"]
+
+ThreadBefore = Callable[[str, str, str], Awaitable[JsonObject]]
+"""Returns `state` and `messages` before a run, from the tenant, the thread and the run."""
+
+
+async def continue_thread(
+    journal: Journal, spec: RunSpec, team: BaseGroupChat, before: ThreadBefore | None
+) -> list[BaseChatMessage]:
+    """Load the state of the thread; returns messages that the team has not received yet.
+
+    Raises:
+        ThreadMismatch: The state does not fit the team.
+    """
+    part = spec.thread
+    assert part is not None, "the run continues a thread"
+
+    async def read(_: CallContext) -> Outcome:
+        if before is None:
+            raise ThreadMismatch("This process has no threads.")
+        return Outcome(value=await before(spec.tenant, part.thread_id, part.as_of or spec.run_id))
+
+    agent = spec.definition.name
+    position = journal.position(agent, "thread")
+    record = await journal.call(agent, "thread", "state", position, read)
+    if record.error is not None:
+        raise ThreadMismatch(f"The state of the thread cannot be read: {record.error.message}")
+    state = record.value["state"]
+    if isinstance(state, Mapping):
+        try:
+            with journal.origin.restored():
+                await team.load_state(state)
+        except (ValueError, TypeError, KeyError) as error:
+            raise ThreadMismatch(
+                f"The state of the thread {part.thread_id!r} does not fit the team: {error}"
+                " Continue it with a team of the same agents, or begin another thread."
+            ) from error
+    create = MessageFactory().create
+    made = [create(message) for message in record.value["messages"]]
+    return [message for message in made if isinstance(message, BaseChatMessage)]
+
+
+async def state_of(journal: Journal, team: BaseGroupChat) -> JsonObject:
+    """The state of the team."""
+    with journal.origin.restored():
+        return dict(await team.save_state())

@@ -1,0 +1,1 @@
+"""Threads: conversations that several runs continue, one after the other."""
