@@ -118,11 +118,11 @@ class MessageFilterAgent(BaseChatAgent):
         """Let the other agent forget everything."""
         await self._wrapped_agent.on_reset(cancellation_token or CancellationToken())
 
-    async def on_pause(self, cancellation_token: CancellationToken) -> None:
+    async def on_pause(self, cancellation_token: CancellationToken | None = None) -> None:
         """Pass it on."""
         await self._wrapped_agent.on_pause(cancellation_token)
 
-    async def on_resume(self, cancellation_token: CancellationToken) -> None:
+    async def on_resume(self, cancellation_token: CancellationToken | None = None) -> None:
         """Pass it on."""
         await self._wrapped_agent.on_resume(cancellation_token)
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from tests.support.webhooks import Office
 
 from teamrun.components.registry import Registry
+from teamrun.core.clock import SystemClock
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.base import Waiting
 from teamrun.dispatch.queues import RUN_QUEUES, Queue
@@ -21,6 +22,7 @@ from teamrun.runs.engine.finish import Finish
 from teamrun.runs.log.observers import Observers
 from teamrun.runtime import Runtime
 from teamrun.storage.memory import MemoryStore
+from teamrun.threads.turns import ThreadTurns
 from teamrun_worker.host import Host
 
 WAIT_S = 10
@@ -177,6 +179,10 @@ def one_each(*numbers: int) -> list[Waiting]:
     return [Waiting(Queue.INTERACTIVE, [ref(number)]) for number in numbers]
 
 
+async def _cancel_none(ref: RunRef, reason: str) -> None:
+    raise AssertionError("no run has a thread here")
+
+
 @dataclass
 class Bench:
     engine: Engine = field(default_factory=Engine)
@@ -193,7 +199,7 @@ class Bench:
         live = MemoryLive()
         runtime = Runtime(
             registry=Registry.of(teams={}),
-            store=MemoryStore(),
+            store=(store := MemoryStore()),
             live=live,
             dispatcher=self.queue,
             observers=(observers := Observers(live)),
@@ -201,6 +207,13 @@ class Bench:
             executor=Executor(self.engine, lambda: self.reaper, patience=patience),
             destinations=Destinations(),
             webhooks=Office().parts,
+            turns=ThreadTurns(
+                store=store,
+                live=live,
+                clock=SystemClock(),
+                dispatcher=self.queue,
+                cancel=_cancel_none,
+            ),
         )
         assert runtime.executor is not None
         runtime.executor.start()

@@ -63,7 +63,8 @@ async def run_team(
         with journal.origin.restored():
             await team.load_state(journal.thawed)
     elif spec.thread is not None:
-        task = [*await continue_thread(journal, spec, team, threads), *_as_messages(task)]
+        earlier = await continue_thread(journal, spec, team, threads)
+        task = [*earlier, *_as_messages(_task(spec.input))]
     while True:
         result = await team.run_observed(task, narrator.emit_item)
         handoff = _handoff_to_person(result, team, spec)
@@ -143,8 +144,6 @@ def _task(given: str | RunInput) -> Task:
 
 
 def _as_messages(task: Task) -> list[BaseChatMessage]:
-    if task is None:
-        return []
     if isinstance(task, str):
         return [TextMessage(content=task, source="user")]
     return [task] if isinstance(task, BaseChatMessage) else list(task)

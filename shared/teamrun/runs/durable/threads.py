@@ -4,6 +4,7 @@ So the log of the run pins what it continues from, a replay finds it there, and 
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from typing import cast
 
 from teamrun.errors import ThreadMismatch
 from teamrun.json_types import JsonObject
@@ -45,7 +46,7 @@ async def continue_thread(
     if isinstance(state, Mapping):
         try:
             with journal.origin.restored():
-                await team.load_state(state)
+                await team.load_state(cast("JsonObject", state))
         except (ValueError, TypeError, KeyError) as error:
             raise ThreadMismatch(
                 f"The state of the thread {part.thread_id!r} does not fit the team: {error}"
