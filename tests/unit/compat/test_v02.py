@@ -11,6 +11,7 @@ import pytest
 from tests.support.model_replies import Plan, Reply
 from tests.support.model_server import ModelServer
 
+from teamrun.code import LocalCommandLineCodeExecutor
 from teamrun.compat.autogen.v02 import (
     AssistantAgent,
     ConversableAgent,
@@ -174,6 +175,22 @@ def test_a_person_who_interrupts_a_call_answers_it(monkeypatch: pytest.MonkeyPat
     result = user.initiate_chat(assistant, message="Add.", silent=True)
 
     assert result.chat_history[2]["tool_responses"][0]["content"] == "USER INTERRUPTED: stop"
+
+
+def test_code_in_a_message_is_executed_where_the_program_allows_it(tmp_path: Path) -> None:
+    code = "Run this:\n```python\nfrom pathlib import Path\nprint(6 * 7, Path.cwd().name)\n```"
+    config = {"work_dir": str(tmp_path), "use_docker": False}
+    user = proxy(code_execution_config=config)
+    good = user.generate_reply([{"role": "user", "content": code}])
+    bad = user.generate_reply([{"role": "user", "content": "```sh\nexit 3\n```"}])
+    none = user.generate_reply([{"role": "user", "content": "No code."}])
+
+    assert good == f"exitcode: 0 (execution succeeded)\nCode output: 42 {tmp_path.name}\n"
+    assert str(bad).startswith("exitcode: 3 (execution failed)")
+    assert none == ""
+    executor = LocalCommandLineCodeExecutor(work_dir=tmp_path)
+    given = proxy(code_execution_config={"executor": executor})
+    assert given.generate_reply([{"role": "user", "content": code}]) == good
 
 
 def test_the_first_message_can_come_from_a_person(monkeypatch: pytest.MonkeyPatch) -> None:

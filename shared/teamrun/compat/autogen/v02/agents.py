@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from teamrun.compat.autogen.v02.calls import Message, answer, called, conversation
+from teamrun.compat.autogen.v02.calls import Message, answer, called, conversation, executed
 from teamrun.compat.autogen.v02.configs import Config, clients_of, unsupported
 from teamrun.errors import UsageError
 from teamrun.messages import RequestUsage
@@ -72,8 +72,9 @@ class ConversableAgent:
         human_input_mode: `ALWAYS` asks a person before each answer, `TERMINATE` at the end,
             `NEVER` never.
         function_map: Functions that this agent executes, by name.
-        code_execution_config: False: code in messages is text. Otherwise AutoGen would execute it,
-            and a message with code is an error.
+        code_execution_config: False: code in messages is text. `use_docker=False`, with `work_dir`
+            and `timeout`, executes it on this machine; `executor` is one of `teamrun.code`. Without
+            either, AutoGen would use Docker, and a message with code is an error.
         llm_config: The models, see `clients_of`; None or False: none.
         default_auto_reply: The answer if nothing else gives one.
         description: The agent's purpose, for the choice of speakers; by default `system_message`.
@@ -114,7 +115,9 @@ class ConversableAgent:
         self._max_replies = 100 if limit is None else limit
         self._replies: defaultdict[ConversableAgent, int] = defaultdict(int)
         self._function_map = dict(function_map or {})
-        self._executes_code = isinstance(code_execution_config, dict)
+        # A copy: the executor that is created for it is added.
+        config = code_execution_config
+        self._code_config = dict(config) if isinstance(config, dict) else None
         self._default_reply = default_auto_reply
         self._tools: list[ToolSchema] = _given_tools(llm_config or {})
         for function in functions:
@@ -314,8 +317,10 @@ class ConversableAgent:
         if message.get("tool_calls"):
             return self._call_functions(message, sender)
         text = message.get("content") or ""
-        if self._executes_code and message.get("role") != "tool" and "```" in text:
-            raise unsupported("Execution of code in messages (code_execution_config)")
+        if self._code_config is not None and message.get("role") != "tool":
+            output = executed(text, self._code_config)
+            if output is not None:
+                return output
         if self.client_list:
             return self._model_reply(messages, sender)
         return self._default_reply

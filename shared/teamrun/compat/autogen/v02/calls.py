@@ -3,16 +3,19 @@
 import asyncio
 import inspect
 import json
+import re
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel
 
+from teamrun.compat.autogen.v02.configs import Config, unsupported
 from teamrun.errors import ModelError
 from teamrun.messages import (
     AssistantMessage,
+    CodeBlock,
     CreateResult,
     FunctionCall,
     FunctionExecutionResult,
@@ -24,9 +27,13 @@ from teamrun.messages import (
 from teamrun.models.base import ChatCompletionClient
 from teamrun.tools.schema import ToolSchema
 
-__all__ = ["Message", "answer", "called", "conversation", "wait_for"]
+if TYPE_CHECKING:
+    from teamrun.code import CodeExecutor
+
+__all__ = ["Message", "answer", "called", "conversation", "executed", "wait_for"]
 
 ResultT = TypeVar("ResultT")
+_CODE: Final = re.compile(r"```[ \t]*(\w*)[ \t]*\r?\n(.*?)\n?```", re.DOTALL)
 Message = dict[str, Any]
 """`role` and `content`; `name` of the speaker; `tool_calls` or `tool_responses`."""
 
@@ -118,6 +125,35 @@ def called(function: Callable[..., Any] | None, name: str, arguments: str) -> st
         return _text(wait_for(value) if inspect.iscoroutine(value) else value)
     except Exception as error:
         return f"Error: {error}"
+
+
+def executed(text: str, config: Config) -> str | None:
+    """The output of the code blocks of a message; None if it has none.
+
+    The executor that is created is kept in `config`, so that all blocks share its folder.
+
+    Raises:
+        UsageError: `config` asks for Docker, as it does by default.
+    """
+    blocks = [CodeBlock(code, language or "python") for language, code in _CODE.findall(text)]
+    if not blocks:
+        return None
+    result = wait_for(_executor(config).execute_code_blocks(blocks))
+    outcome = "failed" if result.exit_code else "succeeded"
+    return f"exitcode: {result.exit_code} (execution {outcome})\nCode output: {result.output}"
+
+
+def _executor(config: Config) -> "CodeExecutor":
+    if config.get("executor") is not None:
+        return config["executor"]
+    if config.get("use_docker") is not False:
+        raise unsupported("Execution of code in Docker (code_execution_config)")
+    from teamrun.code import LocalCommandLineCodeExecutor  # few scripts execute code
+
+    config["executor"] = LocalCommandLineCodeExecutor(
+        timeout=config.get("timeout") or 60, work_dir=config.get("work_dir")
+    )
+    return config["executor"]
 
 
 def _text(value: Any) -> str:
