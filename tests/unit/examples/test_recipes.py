@@ -100,7 +100,8 @@ RECIPES = [
         name="debate",
         ends="Exports first: 96 tickets",
         code="steps_complete",
-        speakers="user exports invoices exports invoices DebateGroupChatManager judge",
+        speakers="user exports invoices DebateGroupChatManager exports invoices "
+        "DebateGroupChatManager judge",
         at_once=True,
         tools="search_notes",
         figures="96 30",
@@ -118,7 +119,8 @@ RECIPES = [
         name="magentic_planning",
         ends="3.57323 times",
         code="request_satisfied",
-        speakers="",
+        speakers="user MagenticOneOrchestrator MagenticOneOrchestrator finder MagenticOneOrchestrator "
+        "reckoner MagenticOneOrchestrator",
         tools="look_up look_up calculate",
         figures="4,806 1,345 3.57323",
     ),
