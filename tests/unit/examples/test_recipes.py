@@ -119,8 +119,8 @@ RECIPES = [
         name="magentic_planning",
         ends="3.57323 times",
         code="request_satisfied",
-        speakers="user MagenticOneOrchestrator MagenticOneOrchestrator finder MagenticOneOrchestrator "
-        "reckoner MagenticOneOrchestrator",
+        speakers="user MagenticOneOrchestrator MagenticOneOrchestrator finder "
+        "MagenticOneOrchestrator reckoner MagenticOneOrchestrator",
         tools="look_up look_up calculate",
         figures="4,806 1,345 3.57323",
     ),
