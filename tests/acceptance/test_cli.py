@@ -39,7 +39,12 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Generator[Served]:
             lambda: served.cli("runs", "--status", "input_required", "--ids").stdout,
             "a run asks somebody",
         )
-        assert served.cli("submit", "analysts", "Which region sold most?", "-w").returncode == 0
+        thread = served.environ["THREAD"] = served.cli("threads", "create").stdout.strip()
+        question = ("Which region sold most?", "-w", "--thread", thread)
+        assert served.cli("submit", "analysts", *question).returncode == 0
+        for turns in (2, 1):  # two versions
+            asking.write_text(json.dumps({**ASKING, "max_turns": turns}), encoding="utf-8")
+            assert served.cli("teams", "push", "haiku", str(asking)).returncode == 0
         yield served
 
 
@@ -49,6 +54,7 @@ def test_the_example_in_the_help_works(name: str, served: Served, tmp_path: Path
     command.write_text(
         f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m teamrun "$@"\n', encoding="utf-8"
     )
+    (tmp_path / "haiku.json").write_text(json.dumps(ASKING), encoding="utf-8")
     (tmp_path / "tasks.jsonl").write_text(
         '{"input": "Which region sold most?"}\n', encoding="utf-8"
     )
