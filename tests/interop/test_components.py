@@ -154,6 +154,8 @@ def content(state: Any) -> Any:
         return state
     left_out = {*OURS, "version", "id", "created_at", "models_usage", "metadata"}
     fields = {k: content(v) for k, v in cast("Json", state).items() if k not in left_out}
+    if fields.get("type") == "SocietyOfMindAgentState":  # AutoGen loses the messages to it
+        fields.pop("llm_context", None)
     if "remaining" in fields:  # AutoGen leaves it out in the state of a graph
         fields.pop("type", None)
     return fields
