@@ -54,7 +54,7 @@ _MOST_BYTES: Final = 250 * 1024 * 1024
 _TASK: Final = "/var/task"
 """Where Lambda unpacks a package; it is the folder of the traceback's files."""
 
-_SETTLING = ("httpx2", "jsonschema", "obstore", "pyyaml", "standardwebhooks")
+_SETTLING = ("httpx2", "jsonschema", "obstore", "pydantic", "pyyaml", "standardwebhooks")
 
 
 @dataclass(frozen=True)
