@@ -126,7 +126,7 @@ TEAMS: dict[str, Callable[[], BaseGroupChat]] = {
 }
 OURS = {
     *("termination", "undecided", "run", "under_way", "shown", "is_over", "chosen"),
-    *("active_nodes", "unheard", "is_planned", "next_speaker", "answered"),
+    *("active_nodes", "unheard", "is_planned", "next_speaker", "answered", "wrapped_agent"),
 }
 """Fields of states that AutoGen does not have."""
 SHARED = [each for each in EXAMPLES if not each.written["provider"].startswith(_OURS_ALONE)]
