@@ -38,14 +38,14 @@ class TeamLookup:
                 more; the pointer is `/team`.
             StorageError: Storage does not respond, or the team is damaged.
         """
-        written, _, version = name.partition("@")
+        written, at, version = name.partition("@")
         if written in self._names:
             return await self._operator.resolve(tenant, name)
         index = await self._stored.index(tenant)
         team = index.find(written)
         if team is None:
             raise _unknown(written, [*self._names, *index.names()])
-        number = team.number(version)
+        number = team.number(version if at else "latest")
         if number is None:
             raise DefinitionError(
                 f"The team {team.name!r} has no version or alias {shown(version)}. It has the"

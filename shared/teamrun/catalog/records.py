@@ -24,6 +24,7 @@ __all__ = [
     "team_folder",
 ]
 
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,5}")
 _TEAM_ID: Final = re.compile(r"team_[0-9a-f]{32}")
 
 
@@ -82,13 +83,13 @@ class StoredTeam(_Record):
     updated_at: datetime
 
     def number(self, version: str) -> int | None:
-        """The number of a version: `latest` or empty, an alias, or the number itself."""
-        if version in ("", "latest"):
+        """The number of a version: `latest`, an alias, or the number itself (not `02`)."""
+        if version == "latest":
             return self.latest
         if version in self.aliases:
             return self.aliases[version]
-        is_number = version.isascii() and version.isdigit() and len(version) <= 6
-        return int(version) if is_number and 1 <= int(version) <= self.latest else None
+        is_number = _NUMBER.fullmatch(version) is not None
+        return int(version) if is_number and int(version) <= self.latest else None
 
 
 class TeamIndex(_Record):

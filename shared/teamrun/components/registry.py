@@ -465,14 +465,14 @@ class Registry:
         return self._inline(spec, problems)
 
     def _registered(self, written: str, problems: Problems) -> TeamDefinition | None:
-        name, _, version = written.partition("@")
+        name, at, version = written.partition("@")
         definition = self._teams.get(name)
         if definition is None:
             hint = did_you_mean(name, self._teams)
             detail = f"There is no team {shown(name)}.{hint} Registered: {listed(self._teams)}."
             problems.add("/team", "unknown_team", detail)
             return None
-        if version not in ("", "latest"):
+        if at and version != "latest":
             detail = f"The team {name!r} has no version {shown(version)}; write {name!r}."
             problems.add("/team", "unknown_version", detail)
             return None

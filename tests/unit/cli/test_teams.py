@@ -100,6 +100,12 @@ def test_what_else_is_printed(arguments: list[str], example: str, expected: str)
         assert json.loads(typed(api.url, *arguments, "--json").stdout) == given
 
 
+def test_show_refuses_an_at_sign_without_a_version() -> None:
+    with scripted_api() as api:
+        done = typed(api.url, "show", "haiku@")
+    assert (done.exit_code, "no version after the '@'" in done.stderr) == (2, True)
+
+
 def test_delete_prints_the_name() -> None:
     with scripted_api(Given(204, b"")) as api:
         assert typed(api.url, "delete", "haiku").stdout == "haiku\n"

@@ -12,6 +12,12 @@ TeamArgument = Annotated[
 
 
 def parted(team: str) -> tuple[str, str]:
-    """The name and the version of `name@version`; without one, the newest."""
-    name, _, version = team.partition("@")
+    """The name and the version of `name@version`; without one, the newest.
+
+    Raises:
+        BadParameter: No version follows the `@`.
+    """
+    name, at, version = team.partition("@")
+    if at and not version:
+        raise typer.BadParameter(f"{team!r} has no version after the '@'; write {name!r}.")
     return name, version or "latest"
