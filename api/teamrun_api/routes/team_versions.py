@@ -48,7 +48,12 @@ NewAlias = Annotated[Alias, AfterValidator(check_alias)]
     summary="Add a version of a team",
     status_code=201,
     responses={
-        200: answer("The newest version, which has the same definition.", TeamVersion, "Version"),
+        200: answer(
+            "The newest version, which has the same definition.",
+            TeamVersion,
+            "Version",
+            "Idempotency-Replayed",
+        ),
         201: answer(
             "The version.", TeamVersion, "VersionAdded", "Location", "Idempotency-Replayed"
         ),
@@ -78,11 +83,10 @@ async def add_team_version(
     """
     key = call.idempotency_key()
     added = await call.teams.add_version(call.tenant, name, request.body, key=key, at=request.at)
+    headers = {"Idempotency-Replayed": "true"} if added.replayed else {}
     if not added.is_new:
-        return json_answer(added.version)
-    headers = {"Location": call.link(f"/v1/teams/{name}/versions/{added.version.version}")}
-    if added.replayed:
-        headers["Idempotency-Replayed"] = "true"
+        return json_answer(added.version, headers=headers)
+    headers["Location"] = call.link(f"/v1/teams/{name}/versions/{added.version.version}")
     return json_answer(added.version, status=201, headers=headers)
 
 

@@ -18,6 +18,8 @@ class KeyRecord(BaseModel, defer_build=True):
     team_id: str
     base: int = 0
     """The newest version when the key was first used to add a version."""
+    equal: int = 0
+    """The version that the answer had because it was equal and none was added; 0 if none."""
 
 
 async def first_use(store: ObjectStore, place: str, record: KeyRecord) -> tuple[KeyRecord, bool]:

@@ -6,6 +6,8 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from pydantic_core import to_json
+
 from teamrun.catalog.diff import differences
 from teamrun.catalog.graph import graph_of
 from teamrun.catalog.idempotency import KeyRecord, first_use
@@ -381,12 +383,15 @@ class TeamService:
         self._check_own(name)
         team = await self._team(tenant, name)
         resolved = self._read(request.team_spec, at)
-        hash_, base, used = request_digest(request), team.latest, None
+        base, used, place = team.latest, None, ""
+        record = KeyRecord(request_hash=request_digest(request), team_id=team.id, base=base)
         if key is not None:
             place = idempotency_key(tenant, f"{_SCOPE}/{team.id}/versions", key)
-            record = KeyRecord(request_hash=hash_, team_id=team.id, base=base)
-            record, replayed = await first_use(self._store, place, record)
-            base = record.base if replayed else base
+            record, _ = await first_use(self._store, place, record)
+            if record.equal:
+                stored = await self._version(tenant, team, record.equal)
+                return Added(whole_version(team, stored), is_new=False, replayed=True)
+            base = record.base
             used = hashlib.sha256(key.encode()).hexdigest()
         while True:
             team = await self._team(tenant, team.id)
@@ -397,6 +402,10 @@ class TeamService:
             base = team.latest
             newest = await self._version(tenant, team, team.latest)
             if newest.digest == resolved.digest:
+                if place:
+                    # A repeated request gets this answer also after others have added versions.
+                    outcome = record.model_copy(update={"equal": newest.version})
+                    await self._store.put(place, to_json(outcome))
                 return Added(whole_version(team, newest), is_new=False, replayed=False)
             if team.latest >= MOST_VERSIONS:
                 raise TooManyTeams(
