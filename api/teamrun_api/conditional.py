@@ -1,11 +1,18 @@
-"""Conditional requests: entity tags and `If-None-Match` (RFC 9110, 8.8.3 and 13.1.2)."""
+"""Conditional requests: entity tags, `If-Match` and `If-None-Match` (RFC 9110, 8.8.3 and 13.1)."""
 
 import re
 
 from teamrun.errors import PreconditionFailed
 from teamrun_api.faults import PreconditionRequired
 
-__all__ = ["blob_tag", "matches", "revision_tag", "version_in", "version_tag"]
+__all__ = [
+    "blob_tag",
+    "matches",
+    "revision_tag",
+    "version_if_given",
+    "version_in",
+    "version_tag",
+]
 
 _VERSION = re.compile(r'"v(\d{1,6})"')
 _TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
@@ -44,6 +51,15 @@ def version_in(if_match: str | None) -> int | None:
     if found is None:
         raise PreconditionFailed("If-Match is not an ETag of the resource; read it again.")
     return int(found[1])
+
+
+def version_if_given(if_match: str | None) -> int | None:
+    """The same of an operation that does not require the header; None if there is none.
+
+    Raises:
+        PreconditionFailed: It names no version, so none can match.
+    """
+    return None if if_match is None else version_in(if_match)
 
 
 def matches(if_none_match: str | None, tag: str) -> bool:

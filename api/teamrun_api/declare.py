@@ -14,6 +14,7 @@ __all__ = [
     "BODY",
     "IDEMPOTENCY_KEY",
     "IF_MATCH",
+    "IF_MATCH_OR_ANY",
     "IF_NONE_MATCH",
     "LAST_EVENT_ID",
     "OPEN",
@@ -103,6 +104,12 @@ IF_NONE_MATCH = _header_parameter(
 IF_MATCH = _header_parameter(
     "If-Match",
     "The `ETag` of the resource that the change is based on; `*` for any. Otherwise 428 or 412.",
+    {"examples": ['"v3"']},
+)
+IF_MATCH_OR_ANY = _header_parameter(
+    "If-Match",
+    "The `ETag` of the resource that the change is based on; if it has changed since, the answer"
+    " is 412. Without it, any.",
     {"examples": ['"v3"']},
 )
 LAST_EVENT_ID = _header_parameter(

@@ -21,8 +21,16 @@ from teamrun.errors import (
 )
 from teamrun_api.answers import json_answer
 from teamrun_api.bodies import Defined, DefinitionBody, JsonBody
-from teamrun_api.conditional import version_in
-from teamrun_api.declare import BODY, IDEMPOTENCY_KEY, IF_MATCH, answer, problems, takes
+from teamrun_api.conditional import version_if_given, version_in
+from teamrun_api.declare import (
+    BODY,
+    IDEMPOTENCY_KEY,
+    IF_MATCH,
+    IF_MATCH_OR_ANY,
+    answer,
+    problems,
+    takes,
+)
 from teamrun_api.dependencies import TeamName, TeamReader, TeamWriter
 from teamrun_api.faults import InvalidIdempotencyKey, PreconditionRequired
 from teamrun_api.queries import wrong_parameter
@@ -65,11 +73,12 @@ NewAlias = Annotated[Alias, AfterValidator(check_alias)]
             TeamNotFound,
             TeamReadOnly,
             TooManyTeams,
+            PreconditionFailed,
         ),
     },
     openapi_extra={
         "requestBody": takes(VersionRequest, "AddVersion"),
-        "parameters": [IDEMPOTENCY_KEY],
+        "parameters": [IDEMPOTENCY_KEY, IF_MATCH_OR_ANY],
     },
 )
 async def add_team_version(
@@ -82,7 +91,10 @@ async def add_team_version(
     The body may also be the definition, or AutoGen component JSON, itself.
     """
     key = call.idempotency_key()
-    added = await call.teams.add_version(call.tenant, name, request.body, key=key, at=request.at)
+    revision = version_if_given(call.header("if-match"))
+    added = await call.teams.add_version(
+        call.tenant, name, request.body, revision=revision, key=key, at=request.at
+    )
     headers = {"Idempotency-Replayed": "true"} if added.replayed else {}
     if not added.is_new:
         return json_answer(added.version, headers=headers)
@@ -168,12 +180,14 @@ async def put_team_alias(
     status_code=204,
     responses={
         204: {"description": "The alias is gone."},
-        **problems(TeamNotFound, TeamVersionNotFound, TeamReadOnly),
+        **problems(TeamNotFound, TeamVersionNotFound, TeamReadOnly, PreconditionFailed),
     },
+    openapi_extra={"parameters": [IF_MATCH_OR_ANY]},
 )
 async def delete_team_alias(call: TeamWriter, name: TeamName, alias: Alias) -> Response:
     """Delete an alias; the version that it points to stays."""
-    await call.teams.delete_alias(call.tenant, name, alias)
+    revision = version_if_given(call.header("if-match"))
+    await call.teams.delete_alias(call.tenant, name, alias, revision=revision)
     return Response(status_code=204)
 
 

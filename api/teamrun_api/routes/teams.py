@@ -22,8 +22,16 @@ from teamrun.errors import (
 )
 from teamrun_api.answers import json_answer
 from teamrun_api.bodies import Defined, DefinitionBody, JsonBody
-from teamrun_api.conditional import blob_tag, version_in, version_tag
-from teamrun_api.declare import BODY, IDEMPOTENCY_KEY, IF_MATCH, answer, problems, takes
+from teamrun_api.conditional import blob_tag, version_if_given, version_in, version_tag
+from teamrun_api.declare import (
+    BODY,
+    IDEMPOTENCY_KEY,
+    IF_MATCH,
+    IF_MATCH_OR_ANY,
+    answer,
+    problems,
+    takes,
+)
 from teamrun_api.dependencies import TeamName, TeamReader, TeamWriter
 from teamrun_api.faults import InvalidIdempotencyKey, PreconditionRequired
 from teamrun_api.queries import wrong_parameter
@@ -170,12 +178,14 @@ async def update_team(
     status_code=204,
     responses={
         204: {"description": "The team is gone."},
-        **problems(TeamNotFound, TeamReadOnly),
+        **problems(TeamNotFound, TeamReadOnly, PreconditionFailed),
     },
+    openapi_extra={"parameters": [IF_MATCH_OR_ANY]},
 )
 async def delete_team(call: TeamWriter, name: TeamName) -> Response:
     """Delete a team with all versions. Its runs go on: each has its own copy of the definition."""
-    await call.teams.delete(call.tenant, name)
+    revision = version_if_given(call.header("if-match"))
+    await call.teams.delete(call.tenant, name, revision=revision)
     return Response(status_code=204)
 
 

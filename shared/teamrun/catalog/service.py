@@ -333,21 +333,27 @@ class TeamService:
 
         return await self._changed(tenant, name, change, revision=revision)
 
-    async def delete(self, tenant: str, name: str) -> None:
-        """Delete a team with its versions; its runs go on.
+    async def delete(self, tenant: str, name: str, *, revision: int | None = None) -> None:
+        """Delete a team with its versions; its runs go on. See `update` for `revision`.
 
         Raises:
             TeamNotFound: There is no such team.
             TeamReadOnly: It is the operator's.
+            PreconditionFailed: The team has changed since.
         """
         self._check_own(name)
         team = await self._team(tenant, name)
+        _check_revision(team, revision)
         # With this marker, a repeated request with the key that created the team does not bring it
         # back.
         await self._store.put_new(deleted_key(tenant, team.id), b"")
 
         def remove(index: TeamIndex) -> TeamIndex | None:
-            return index.without(team.id) if index.find(team.id) is not None else None
+            found = index.find(team.id)
+            if found is None:
+                return None
+            _check_revision(found, revision)
+            return index.without(team.id)
 
         await self._stored.change(tenant, remove)
         folder = team_folder(tenant, team.id)
@@ -361,6 +367,7 @@ class TeamService:
         name: str,
         request: VersionRequest,
         *,
+        revision: int | None = None,
         key: str | None = None,
         at: str = SPEC,
     ) -> Added:
@@ -370,6 +377,7 @@ class TeamService:
             tenant: The tenant.
             name: The team.
             request: The version.
+            revision: The one that the client has seen; None adds to any.
             key: The Idempotency-Key.
             at: The place of the definition in the request body, for pointers.
 
@@ -378,6 +386,7 @@ class TeamService:
             TeamReadOnly: It is the operator's.
             DefinitionError: The definition is invalid; has a `pointer`.
             TooManyTeams: The team has `MOST_VERSIONS` already.
+            PreconditionFailed: The team has changed since, and not by this request with this key.
             IdempotencyConflict: The key was used with another request.
         """
         self._check_own(name)
@@ -399,6 +408,9 @@ class TeamService:
                 found = await self._version(tenant, team, number)
                 if found.key == used:
                     return Added(whole_version(team, found), is_new=True, replayed=True)
+            # The number after `latest` can be taken once. So of two versions that are based on the
+            # same revision, the second finds it in use, and then a later revision.
+            _check_revision(team, revision)
             base = team.latest
             newest = await self._version(tenant, team, team.latest)
             if newest.digest == resolved.digest:
@@ -455,13 +467,16 @@ class TeamService:
 
         return await self._changed(tenant, name, change, revision=revision)
 
-    async def delete_alias(self, tenant: str, name: str, alias: str) -> None:
-        """Delete an alias.
+    async def delete_alias(
+        self, tenant: str, name: str, alias: str, *, revision: int | None = None
+    ) -> None:
+        """Delete an alias; see `update` for `revision`.
 
         Raises:
             TeamNotFound: There is no such team.
             TeamReadOnly: It is the operator's.
             TeamVersionNotFound: It has no such alias.
+            PreconditionFailed: The team has changed since.
         """
 
         def change(_: TeamIndex, team: StoredTeam) -> Mapping[str, object]:
@@ -472,7 +487,7 @@ class TeamService:
                 )
             return {"aliases": {k: v for k, v in team.aliases.items() if k != alias}}
 
-        await self._changed(tenant, name, change)
+        await self._changed(tenant, name, change, revision=revision)
 
     # Steps
 
@@ -491,8 +506,7 @@ class TeamService:
             team = index.find(team_id)
             if team is None:
                 raise not_found(name)
-            if revision not in (None, team.revision):
-                raise PreconditionFailed(f"The team {name!r} has changed since; read it again.")
+            _check_revision(team, revision)
             after = team.model_copy(update=change(index, team))
             if after == team:
                 return None
@@ -593,3 +607,8 @@ class TeamService:
                 f"There is a team {name!r} already; add a version to it (POST /v1/teams/{name}"
                 "/versions), or choose another name."
             )
+
+
+def _check_revision(team: StoredTeam, revision: int | None) -> None:
+    if revision not in (None, team.revision):
+        raise PreconditionFailed(f"The team {team.name!r} has changed since; read it again.")

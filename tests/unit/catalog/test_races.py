@@ -142,3 +142,22 @@ async def test_a_damaged_index_is_an_error_and_nothing_is_written_over_it() -> N
     with pytest.raises(StorageError, match=r"000001\.json is damaged"):
         await service_over(store).create(TENANT, FIRST.model_copy(update={"name": "b"}))
     assert await StoredTeams(store).index("other") is not None
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_one_of_two_versions_based_on_the_same_revision_is_refused(seed: int) -> None:
+    store = Slow(seed)
+    made = await service_over(store).create(TENANT, FIRST)
+
+    async def push(text: str) -> str:
+        request = VersionRequest(team_spec=spec(text))
+        try:
+            added = await service_over(store).add_version(
+                TENANT, "haiku", request, revision=made.team.revision
+            )
+        except PreconditionFailed:
+            return "refused"
+        return added.version.version
+
+    assert sorted(await asyncio.gather(push("x"), push("y"))) == ["2", "refused"]
+    assert (await service_over(store).get(TENANT, "haiku")).version == "2"

@@ -1,0 +1,55 @@
+"""`If-Match` of every request that changes a team."""
+
+from typing import Any
+
+import pytest
+from tests.unit.api.test_stored_teams import ANY, failed, haiku, ok, solo
+
+CHANGES: dict[str, tuple[str, str, Any, int]] = {
+    "rename": ("PATCH", "", {"description": "New."}, 200),
+    "delete": ("DELETE", "", None, 204),
+    "push": ("POST", "/versions", solo("Three."), 201),
+    "equal push": ("POST", "/versions", solo("Two."), 200),
+    "move": ("PUT", "/aliases/live", {"version": 2}, 200),
+    "unname": ("DELETE", "/aliases/live", None, 204),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_a_change_based_on_an_earlier_team_is_refused_and_changes_nothing(
+    change: str,
+) -> None:
+    method, path, body, status = CHANGES[change]
+    async with haiku() as w:
+        c, at = w.client, "/v1/teams/haiku"
+        seen = (await c.get(at)).headers["etag"]
+        await ok(c.put(f"{at}/aliases/live", json={"version": 1}, headers=ANY))
+        team = await ok(c.get(at))
+        more: dict[str, Any] = {} if body is None else {"json": body}
+        for stale in (seen, '"v99"', "2", 'W/"v3"'):
+            refused = c.request(method, at + path, headers={"If-Match": stale}, **more)
+            assert (await failed(refused, 412))["code"] == "precondition_failed"
+        assert await ok(c.get(at)) == team
+        now = {"If-Match": (await c.get(at)).headers["etag"]}
+        await ok(c.request(method, at + path, headers=now, **more), status)
+
+
+async def test_a_push_that_is_repeated_with_its_key_is_not_refused_for_its_own_change() -> None:
+    async with haiku() as w:
+        at = "/v1/teams/haiku"
+        seen = (await w.client.get(at)).headers["etag"]
+        headers = {"If-Match": seen, "Idempotency-Key": "deploy"}
+        for replayed in (None, "true"):
+            answer = await w.client.post(f"{at}/versions", json=solo("Three."), headers=headers)
+            assert (answer.status_code, answer.json()["version"]) == (201, "3")
+            assert answer.headers.get("idempotency-replayed") == replayed
+
+
+async def test_a_push_that_added_nothing_says_that_it_is_replayed() -> None:
+    async with haiku() as w:
+        at, headers = "/v1/teams/haiku/versions", {"Idempotency-Key": "deploy"}
+        await ok(w.client.post(at, json=solo("Two."), headers=headers))
+        await ok(w.client.post(at, json=solo("Three.")), 201)
+        again = await w.client.post(at, json=solo("Two."), headers=headers)
+        assert (again.status_code, again.json()["version"]) == (200, "2")
+        assert again.headers["idempotency-replayed"] == "true"
