@@ -383,7 +383,7 @@ class TeamReadOnly(UsageError):
 
 
 class TooManyTeams(UsageError):
-    """The tenant has the maximum number of teams, or the team that of versions or aliases."""
+    """The maximum number of teams, versions or aliases, or of bytes of their index, is reached."""
 
     code = "too_many_teams"
 

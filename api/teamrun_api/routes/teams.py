@@ -152,6 +152,7 @@ async def get_team(call: TeamReader, name: TeamName) -> Response:
             TeamNotFound,
             TeamReadOnly,
             TeamNameTaken,
+            TooManyTeams,
             PreconditionFailed,
             PreconditionRequired,
         ),

@@ -1,6 +1,7 @@
 """Finds the teams of a tenant: those of the operator first, then those that clients have stored."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Final
 
@@ -10,9 +11,11 @@ from teamrun.components.catalog import RegisteredTeams
 from teamrun.components.reading.problems import did_you_mean, listed, shown
 from teamrun.components.registry import Registry, Resolved
 from teamrun.components.resources import TeamSummary
-from teamrun.errors import DefinitionError, NotFound
+from teamrun.errors import DefinitionError, NotFound, StorageError, Unavailable
 
 __all__ = ["TeamLookup", "summary_of"]
+
+logger = logging.getLogger(__name__)
 
 _MOST_RESOLUTIONS: Final = 100
 
@@ -83,13 +86,13 @@ class TeamLookup:
         return found
 
     async def summaries(self, tenant: str) -> Sequence[TeamSummary]:
-        """All teams of the tenant, by name.
+        """All teams of the tenant, by name, without those whose newest version cannot be read.
 
         Raises:
-            StorageError: Storage does not respond, or a team is damaged.
+            StorageError: Storage does not respond, or the index is damaged.
         """
         index = await self._stored.index(tenant)
-        found = await asyncio.gather(*(self._found(tenant, team) for team in index.teams))
+        found = await asyncio.gather(*(self._readable(tenant, team) for team in index.teams))
         stored = [team for team in found if team is not None]
         teams = [*await self._operator.summaries(tenant), *stored]
         return sorted(teams, key=lambda team: (team.name, team.id))
@@ -104,6 +107,23 @@ class TeamLookup:
             return await self._operator.summary(tenant, name)
         team = (await self._stored.index(tenant)).find(name)
         return None if team is None else await self._found(tenant, team)
+
+    async def _readable(self, tenant: str, team: StoredTeam) -> TeamSummary | None:
+        try:
+            return await self._found(tenant, team)
+        except Unavailable:
+            raise
+        except StorageError as error:  # one damaged team does not hide the others
+            logger.error(
+                "A team is not listed, because its newest version cannot be read",
+                extra={
+                    "action": "team.unreadable",
+                    "tenant": tenant,
+                    "team_id": team.id,
+                    "error": error.message,
+                },
+            )
+            return None
 
     async def _found(self, tenant: str, team: StoredTeam) -> TeamSummary | None:
         try:

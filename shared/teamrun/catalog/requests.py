@@ -15,7 +15,7 @@ __all__ = ["AliasRequest", "TeamPatch", "TeamRequest", "VersionRequest", "check_
 
 _ALIAS: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
-Description = Annotated[str, StringConstraints(max_length=4_096)]
+Description = Annotated[str, StringConstraints(max_length=512)]
 Comment = Annotated[str, StringConstraints(max_length=512)]
 Definition = Annotated[JsonObject, AfterValidator(recordable)]
 

@@ -45,7 +45,7 @@ from teamrun.catalog.resources import (
     VersionPage,
 )
 from teamrun.catalog.schema import schema_of
-from teamrun.catalog.stored import StoredTeams
+from teamrun.catalog.stored import StoredTeams, encoded
 from teamrun.components.catalog import Teams
 from teamrun.components.definitions.base import TeamDefinition
 from teamrun.components.registry import Registry, Resolved
@@ -69,7 +69,15 @@ from teamrun.runs.service.requests import request_digest
 from teamrun.storage.base import ObjectStore
 from teamrun.storage.versions import version_key
 
-__all__ = ["MOST_ALIASES", "MOST_TEAMS", "MOST_VERSIONS", "Added", "Registered", "TeamService"]
+__all__ = [
+    "MOST_ALIASES",
+    "MOST_INDEX_BYTES",
+    "MOST_TEAMS",
+    "MOST_VERSIONS",
+    "Added",
+    "Registered",
+    "TeamService",
+]
 
 MOST_TEAMS: Final = 500
 """Maximum number of stored teams of a tenant."""
@@ -77,8 +85,11 @@ MOST_TEAMS: Final = 500
 MOST_VERSIONS: Final = 10_000
 """Maximum number of versions of a team."""
 
-MOST_ALIASES: Final = 50
+MOST_ALIASES: Final = 20
 """Maximum number of aliases of a team."""
+
+MOST_INDEX_BYTES: Final = 1024 * 1024
+"""Maximum size of the index of a tenant's teams, which each change writes as a whole."""
 
 _SCOPE: Final = "POST /v1/teams"
 
@@ -257,7 +268,7 @@ class TeamService:
         Raises:
             DefinitionError: The definition is invalid, or the name; has a `pointer`.
             TeamNameTaken: A team has this name.
-            TooManyTeams: The tenant has `MOST_TEAMS` already.
+            TooManyTeams: The tenant has `MOST_TEAMS` already, or the index would be too large.
             IdempotencyConflict: The key was used with another request.
         """
         resolved = self._read(request.team_spec, at)
@@ -293,7 +304,7 @@ class TeamService:
                 raise TooManyTeams(
                     f"A tenant has at most {MOST_TEAMS} teams; delete one that is not used."
                 )
-            return index.having(team)
+            return _bounded(index, index.having(team))
 
         try:
             add(await self._stored.index(tenant))  # nothing is written for a name that is taken
@@ -322,6 +333,7 @@ class TeamService:
             TeamNotFound: There is no such team.
             TeamReadOnly: It is the operator's.
             TeamNameTaken: Another team has the new name.
+            TooManyTeams: The index would be larger than `MOST_INDEX_BYTES`.
             PreconditionFailed: The team has changed since.
         """
         fields = patch.model_dump(exclude_none=True)
@@ -447,7 +459,7 @@ class TeamService:
             TeamNotFound: There is no such team.
             TeamReadOnly: It is the operator's.
             TeamVersionNotFound: It has no such version.
-            TooManyTeams: The team has `MOST_ALIASES` already.
+            TooManyTeams: The team has `MOST_ALIASES` already, or the index would be too large.
             PreconditionFailed: The team has changed since.
             UsageError: The alias is invalid.
         """
@@ -459,7 +471,7 @@ class TeamService:
         def change(_: TeamIndex, team: StoredTeam) -> Mapping[str, object]:
             number_of(team, str(request.version))
             aliases = {**team.aliases, alias: request.version}
-            if len(aliases) > MOST_ALIASES:
+            if len(aliases) > max(MOST_ALIASES, len(team.aliases)):
                 raise TooManyTeams(
                     f"A team has at most {MOST_ALIASES} aliases; delete one that is not used."
                 )
@@ -511,7 +523,7 @@ class TeamService:
             if after == team:
                 return None
             more = {"revision": team.revision + 1, "updated_at": self._clock.now()}
-            return index.having(after.model_copy(update=more))
+            return _bounded(index, index.having(after.model_copy(update=more)))
 
         index = await self._stored.change(tenant, write)
         team = index.find(team_id)
@@ -612,3 +624,19 @@ class TeamService:
 def _check_revision(team: StoredTeam, revision: int | None) -> None:
     if revision not in (None, team.revision):
         raise PreconditionFailed(f"The team {team.name!r} has changed since; read it again.")
+
+
+def _bounded(before: TeamIndex, after: TeamIndex) -> TeamIndex:
+    """The index after a change; one that is too large may become smaller.
+
+    Raises:
+        TooManyTeams: It is larger than `MOST_INDEX_BYTES`, and than before.
+    """
+    size = len(encoded(after))
+    if size > MOST_INDEX_BYTES and size > len(encoded(before)):
+        raise TooManyTeams(
+            f"The names, descriptions, metadata and aliases of all teams would have {size} bytes;"
+            f" at most {MOST_INDEX_BYTES} are stored. Delete teams or aliases that are not used, or"
+            " shorten descriptions and metadata."
+        )
+    return after

@@ -14,7 +14,7 @@ from teamrun.errors import NotFound, StorageError, Unavailable
 from teamrun.storage.base import ObjectStore
 from teamrun.storage.versions import Version, newest, version_key, write_version
 
-__all__ = ["StoredTeams"]
+__all__ = ["StoredTeams", "encoded"]
 
 _MOST_CACHED: Final = 1_000
 """Versions, and indices, that a process keeps."""
@@ -61,8 +61,8 @@ class StoredTeams:
             number, before = await self._index(tenant)
             if (after := change(before)) is None:
                 return before
-            data = after.model_dump_json(exclude_none=True).encode()
-            if await write_version(self._store, index_folder(tenant), number + 1, data):
+            key = index_folder(tenant)
+            if await write_version(self._store, key, number + 1, encoded(after)):
                 _keep(self._indices, tenant, (number + 1, after))
                 return after
         raise Unavailable("Too many changes of teams at the same time; repeat the request.")
@@ -110,6 +110,11 @@ class StoredTeams:
             known = (found.number, read)
             _keep(self._indices, tenant, known)
         return known or (0, TeamIndex())
+
+
+def encoded(index: TeamIndex) -> bytes:
+    """An index as it is stored."""
+    return index.model_dump_json(exclude_none=True).encode()
 
 
 def _read(kind: type[Record], key: str, data: bytes) -> Record:
