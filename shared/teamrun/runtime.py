@@ -325,16 +325,6 @@ def compose(
         await executor.handle(ref)
 
     dispatcher = backends.dispatcher or LocalDispatcher(handle, capacity=capacity)
-    items = ItemEnds(backends.live)
-    only_executes = executes and backends.dispatcher is not None
-    observers = Observers(
-        backends.live,
-        items.appended,
-        *observe,
-        pre_commit=(webhooks.outbox.pre_commit,),
-        pre_erase=(webhooks.closing.pre_erase,),
-        views=backends.live.is_shared or not only_executes,
-    )
 
     async def cancel(ref: RunRef, reason: str) -> None:
         await cancel_run(
@@ -356,6 +346,17 @@ def compose(
         cancel=cancel,
         writer=owner,
     )
+    items = ItemEnds(backends.live)
+    only_executes = executes and backends.dispatcher is not None
+    observers = Observers(
+        backends.live,
+        items.appended,
+        *observe,
+        pre_commit=(webhooks.outbox.pre_commit,),
+        pre_erase=(threads.pre_erase, webhooks.closing.pre_erase),
+        views=backends.live.is_shared or not only_executes,
+    )
+
     # Before the result: where that is found, the reaper takes all duties as performed.
     duties = (threads.follow, *duties, items.record)
     if backends.dispatcher is not None and not executes:
@@ -416,6 +417,7 @@ def compose(
             interval=sweep,
             clock=clock,
             duties=duties,
+            wake=threads.wake,
         )
 
     executor = Executor(engine, lambda: upkeep().sweeper)

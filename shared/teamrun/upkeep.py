@@ -21,6 +21,7 @@ from teamrun.runs.engine.executor import Sweeper, Sweepers
 from teamrun.runs.engine.ownership import Ownership
 from teamrun.runs.engine.reaper import Reaper
 from teamrun.runs.engine.reclaim import ReclaimingSweeper
+from teamrun.runs.engine.upkeep import Wake
 from teamrun.runs.log.archive import Duty
 from teamrun.runs.log.observers import Observers
 from teamrun.runs.service.cancelling import cancel_run
@@ -57,6 +58,7 @@ def compose_upkeep(
     interval: timedelta,
     clock: Clock,
     duties: Sequence[Duty],
+    wake: Wake,
 ) -> Upkeep:
     """Create the parts of a process.
 
@@ -73,6 +75,7 @@ def compose_upkeep(
         interval: The pause between two sweeps.
         clock: The clock.
         duties: The steps to perform after the end of each run.
+        wake: Gives a run of a thread its turn if that has come.
     """
     assert webhooks.delivery is not None, "a process that executes runs delivers, too"
 
@@ -99,6 +102,7 @@ def compose_upkeep(
         retention=retention,
         identify=partial(store_identity, store),
         observers=observers,
+        wake=wake,
     )
     sweeper: Sweeper = reaper
     if reclaims:

@@ -152,7 +152,10 @@ class Cluster:
     def _observers(self, live: Live) -> Observers:
         """Those of one process."""
         return Observers(
-            live, *self._observe, pre_commit=self._pre_commit, pre_erase=self._pre_erase
+            live,
+            *self._observe,
+            pre_commit=self._pre_commit,
+            pre_erase=(self.turns.pre_erase, *self._pre_erase),
         )
 
     def live_of_process(self) -> Live:
@@ -199,6 +202,7 @@ class Cluster:
             lease=self.lease,
             clock=self.clock,
             observers=self._observers(live),
+            wake=self.turns.wake,
         )
 
     async def submit(self, task: str = "go", **request: Any) -> RunRef:

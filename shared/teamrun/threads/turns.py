@@ -7,15 +7,25 @@ the end of the run before it, or a worker that is asked to execute it.
 """
 
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 from typing import Final
 
 from teamrun.core.clock import Clock
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.base import Dispatcher
-from teamrun.errors import DeliveryError, ThreadBusy, ThreadNotFound, UnreadableEntry
+from teamrun.errors import (
+    DeliveryError,
+    StorageError,
+    ThreadBusy,
+    ThreadNotFound,
+    Unavailable,
+    UnreadableEntry,
+)
 from teamrun.json_types import JsonObject
-from teamrun.live.base import Views
+from teamrun.live.base import Live
+from teamrun.runs.log.announcer import lease_name
 from teamrun.runs.log.entries import Signal
 from teamrun.runs.log.keys import open_marker
 from teamrun.runs.log.log import RunLog
@@ -23,13 +33,21 @@ from teamrun.runs.log.reader import RunReader
 from teamrun.runs.log.spec import BusyPolicy, ThreadPart
 from teamrun.runs.log.state import RunState
 from teamrun.storage.base import ObjectStore
-from teamrun.threads.log import ThreadLogs
+from teamrun.threads.log import ThreadLogs, thread_not_found
 from teamrun.threads.records import Joined, ThreadState
 
 __all__ = ["Cancel", "ThreadTurns"]
 
+logger = logging.getLogger(__name__)
+
 Cancel = Callable[[RunRef, str], Awaitable[None]]
 """Cancels a run, with a reason; does nothing if it has ended."""
+
+_PATIENCE: Final = timedelta(hours=1)
+"""How long the log of a run must be unreadable until the runs behind it go on.
+
+The damage may be temporary, or a process of a newer release executes the run.
+"""
 
 _INTERRUPTING: Final = ("interrupt", "rollback")
 
@@ -39,7 +57,7 @@ class ThreadTurns:
 
     Args:
         store: The logs of runs and threads.
-        live: The shared views of runs.
+        live: The shared views of runs, and the leases of their owners.
         clock: The clock.
         dispatcher: Asks workers to execute runs.
         cancel: For runs that a later one interrupts.
@@ -50,7 +68,7 @@ class ThreadTurns:
         self,
         *,
         store: ObjectStore,
-        live: Views,
+        live: Live,
         clock: Clock,
         dispatcher: Dispatcher,
         cancel: Cancel,
@@ -63,6 +81,9 @@ class ThreadTurns:
         self._dispatcher = dispatcher
         self._cancel = cancel
         self._writer = writer
+        self._live = live
+        self._unreadable: dict[RunRef, datetime] = {}
+        """Since when this process has found runs unreadable."""
         self._reader = RunReader(store=store, live=live, clock=clock)
 
     async def check(self, tenant: str, thread_id: str, on_busy: BusyPolicy) -> None:
@@ -77,28 +98,38 @@ class ThreadTurns:
         if on_busy == "reject" and (busy := await self.active(tenant, state)):
             raise _busy(thread_id, busy)
 
-    async def join(self, ref: RunRef, part: ThreadPart) -> None:
+    async def join(self, ref: RunRef, part: ThreadPart, *, has_ended: bool = False) -> None:
         """Put an accepted run into the thread; cancel those that it interrupts. Repeatable.
 
+        Args:
+            ref: The run.
+            part: Its thread, and the policy if that is busy.
+            has_ended: Whether the run has ended. Then it does not enter any more, and nothing is
+                cancelled for it.
+
         Raises:
-            ThreadNotFound: The thread has been deleted.
+            ThreadNotFound: The thread was deleted before the run had joined.
             ThreadBusy: A run has not ended, and the policy is `reject`.
             StorageError: Storage does not respond.
         """
         while True:
-            state = await self.logs.state(ref.tenant, part.thread_id)
-            if (place := state.positions.get(ref.run_id)) is not None:
+            state = await self.logs.any_state(ref.tenant, part.thread_id)
+            place = None if state is None else state.positions.get(ref.run_id)
+            if state is not None and place is not None:
                 joined = state.runs[place]
                 break
+            if state is None or state.is_deleted:
+                raise thread_not_found(part.thread_id)
             # Other coroutines may read on meanwhile; then the append fails.
             entries = state.entries
             busy = await self.active(ref.tenant, state)
             if busy and part.on_busy == "reject":
                 raise _busy(part.thread_id, busy)
             joined = Joined(run_id=ref.run_id, on_busy=part.on_busy, busy=busy)
-            if await self.logs.append(ref.tenant, part.thread_id, entries, joined):
+            if has_ended or await self.logs.append(ref.tenant, part.thread_id, entries, joined):
                 break
-        await self._interrupt(ref, joined)
+        if not has_ended:
+            await self._interrupt(ref, joined)
 
     async def active(self, tenant: str, state: ThreadState) -> list[str]:
         """The runs of a thread that have not ended: the one that has its turn, and those after."""
@@ -121,17 +152,49 @@ class ThreadTurns:
         assert part is not None, "the run has a thread"
         try:
             await self.join(ref, part)
+            state = await self.logs.state(ref.tenant, part.thread_id)
         except (ThreadNotFound, ThreadBusy) as error:
             await self._cancel(ref, error.message)
             return False
-        state = await self.logs.state(ref.tenant, part.thread_id)
         for joined in reversed(state.runs[: state.positions[ref.run_id]]):
-            before = await self._run(RunRef(ref.tenant, joined.run_id))
+            earlier = RunRef(ref.tenant, joined.run_id)
+            [before] = await self._reader.states([earlier])
+            if isinstance(before, UnreadableEntry):
+                if not await self._is_given_up(earlier):
+                    return False
+                continue
+            self._unreadable.pop(earlier, None)
             if before is not None and before.end is None:
                 return False
             if before is not None and before.has_turn:
                 break
         return True
+
+    async def wake(self, ref: RunRef, run: RunState) -> bool:
+        """Give a run its turn if that has come and nobody has said so; whether it did.
+
+        The process that performs the duties of the run before may have been lost, or that run is
+        damaged and never ends.
+
+        Raises:
+            StorageError: Storage does not respond.
+        """
+        if not run.is_held or not await self.is_turn(ref, run):
+            return False
+        await self._give(ref)
+        return True
+
+    async def _is_given_up(self, ref: RunRef) -> bool:
+        """Whether the runs behind an unreadable run no longer wait for it."""
+        now = self._clock.now()
+        since = self._unreadable.setdefault(ref, now)
+        try:
+            [is_executed] = await self._live.held([lease_name(ref)])
+        except DeliveryError:
+            return False
+        if is_executed:  # by a process of a newer release, for example
+            self._unreadable[ref] = now
+        return not is_executed and now - since >= _PATIENCE
 
     async def before(self, tenant: str, thread_id: str, run_id: str) -> JsonObject:
         """From what a run continues: `state` of the team, and `messages` that came after it.
@@ -187,19 +250,49 @@ class ThreadTurns:
         Raises:
             StorageError: Storage does not respond.
         """
+        await self._follow(log.ref, run)
+
+    async def pre_erase(self, ref: RunRef) -> None:
+        """Before a run disappears: the next one of its thread has its turn.
+
+        The process that performs the duties of the run may have been lost at its end. Once the run
+        is deleted, nobody would perform them.
+
+        Raises:
+            Unavailable: Storage does not respond.
+        """
+        run = await self._run(ref)
+        if run is None or run.end is None:
+            return
+        try:
+            await self._follow(ref, run)
+        except Unavailable:
+            raise
+        except StorageError as error:  # a damaged log of the thread keeps no run from deletion
+            logger.warning(
+                "The run after a deleted one could not be given its turn",
+                extra={
+                    "action": "thread.turn_failed",
+                    **ref.log_fields(),
+                    "error": error.message,
+                },
+            )
+
+    async def _follow(self, ref: RunRef, run: RunState) -> None:
         part = run.spec.thread
         if part is None or part.as_of is not None:
             return
-        state = await self.logs.any_state(log.ref.tenant, part.thread_id)
-        place = None if state is None else state.positions.get(log.ref.run_id)
+        tenant = ref.tenant
+        state = await self.logs.any_state(tenant, part.thread_id)
+        place = None if state is None else state.positions.get(ref.run_id)
         if state is None or place is None:
             return
         for joined in state.runs[place + 1 :]:
-            ref = RunRef(log.ref.tenant, joined.run_id)
-            after = await self._run(ref)
+            later = RunRef(tenant, joined.run_id)
+            after = await self._run(later)
             if after is not None and after.end is None:
-                if after.is_held and not state.is_deleted and await self.is_turn(ref, after):
-                    await self._give(ref)
+                if after.is_held and not state.is_deleted and await self.is_turn(later, after):
+                    await self._give(later)
                 return
 
     async def _give(self, ref: RunRef) -> None:

@@ -17,7 +17,7 @@ from teamrun.dispatch.base import Dispatcher
 from teamrun.errors import DeliveryError, StorageError, UnreadableEntry
 from teamrun.live.base import Live
 from teamrun.runs.engine.resender import LONGEST_REST, Resender
-from teamrun.runs.engine.upkeep import Upkeep, contained
+from teamrun.runs.engine.upkeep import Upkeep, Wake, contained
 from teamrun.runs.log.announcer import STORE_LEASE, STORE_LEASE_TIME
 from teamrun.runs.log.entries import End
 from teamrun.runs.log.erasure import Erasure
@@ -72,6 +72,7 @@ class Reaper:
         retention: timedelta | None = None,
         identify: Callable[[], Awaitable[str]] | None = None,
         observers: Observers | None = None,
+        wake: Wake | None = None,
     ) -> None:
         """Make a reaper.
 
@@ -87,6 +88,7 @@ class Reaper:
             identify: Tells the store from every other one, since one reaper at a time sweeps a
                 store. By default all reapers of the live state have the same.
             observers: The observers of this process.
+            wake: Gives a run of a thread its turn if that has come; None without threads.
         """
         self._store = store
         self._live = live
@@ -100,6 +102,7 @@ class Reaper:
         self._resender = Resender(
             reader=self._reader, live=live, dispatcher=dispatcher, lease=lease, clock=self._clock
         )
+        self._wake = wake or _leave
         self._upkeep = Upkeep(
             store=store,
             reader=self._reader,
@@ -113,6 +116,7 @@ class Reaper:
             close=self._void,
             clock=self._clock,
             retention=retention,
+            wake=self._wake,
         )
         self._kept_up_at = self._clock.now()
         self._later: dict[str, datetime] = {}
@@ -272,6 +276,8 @@ class Reaper:
     async def _look(self, ref: RunRef, state: RunState, now: datetime, *, is_over: bool) -> int:
         """Check a run whose hour has come or is over; returns 1 if it was sent."""
         if state.is_waiting(now):
+            if await self._wake(ref, state):
+                return 1
             if is_over:
                 await self._store.put_new(idle_marker(ref, now), b"")
             if is_over and (due := state.due_at()) is not None:
@@ -309,6 +315,11 @@ class Reaper:
                 extra={"action": "reaper.run_resent", **ref.log_fields()},
             )
         return count
+
+
+async def _leave(ref: RunRef, state: RunState) -> bool:
+    """Without threads, no run waits for its turn."""
+    return False
 
 
 async def _is_void(log: RunLog) -> bool:

@@ -31,7 +31,7 @@ from teamrun.runs.log.reader import RunReader
 from teamrun.runs.log.state import RunState
 from teamrun.storage.base import ObjectStore
 
-__all__ = ["Upkeep", "contained"]
+__all__ = ["Upkeep", "Wake", "contained"]
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +68,10 @@ Close = Callable[[RunRef, str, datetime], Awaitable[None]]
 """Closes a log that has no entries, then deletes the marker that names its run."""
 
 
+Wake = Callable[[RunRef, RunState], Awaitable[bool]]
+"""Gives a run of a thread its turn if that has come; whether it did."""
+
+
 class Upkeep:
     """Checks one page of all runs per call."""
 
@@ -80,6 +84,7 @@ class Upkeep:
         close: Close,
         clock: Clock,
         retention: timedelta | None,
+        wake: Wake,
     ) -> None:
         self._store = store
         self._reader = reader
@@ -87,6 +92,7 @@ class Upkeep:
         self._close = close
         self._clock = clock
         self._retention = retention
+        self._wake = wake
 
     async def sweep(self) -> None:
         """Finish deletions, and check the next page of runs.
@@ -170,12 +176,10 @@ class Upkeep:
 
     async def _mark(self, ref: RunRef, state: RunState, now: datetime) -> None:
         """Restore the marker that an open run needs."""
-        due = state.due_at()
-        marker = open_marker(ref)
-        if state.is_waiting(now):
-            if due is None:
-                return  # the next signal puts its marker
-            marker = due_marker(ref, due)
+        due, waits = state.due_at(), state.is_waiting(now)
+        if waits and due is None and not state.is_held:
+            return  # the next signal puts its marker
+        marker = due_marker(ref, due) if waits and due is not None else open_marker(ref)
         found, result = await self._store.get_many([marker, result_key(ref)])
         extra = {**ref.log_fields(), "key": marker}
         if result is not None:
@@ -185,6 +189,8 @@ class Upkeep:
                 "A run has a result but its log has no end",
                 extra={"action": "reaper.end_lost", **extra},
             )
+        elif waits and (await self._wake(ref, state) or due is None):
+            return
         elif found is None and await self._store.put_new(marker, b""):
             logger.warning(
                 "A lost marker was restored", extra={"action": "reaper.marker_restored", **extra}

@@ -85,11 +85,11 @@ class Threads(Protocol):
         """
         ...
 
-    async def join(self, ref: RunRef, part: ThreadPart) -> None:
-        """Put an accepted run into its thread; repeatable.
+    async def join(self, ref: RunRef, part: ThreadPart, *, has_ended: bool = False) -> None:
+        """Put an accepted run into its thread, unless it has ended; repeatable.
 
         Raises:
-            ThreadNotFound: The thread has been deleted.
+            ThreadNotFound: The thread was deleted before the run had joined.
             ThreadBusy: A run has not ended, and the policy is `reject`.
         """
         ...

@@ -27,6 +27,7 @@ from teamrun.runs.log.output import RunResult
 from teamrun.runs.log.reader import not_found, run_ref
 from teamrun.runs.log.spec import ThreadPart
 from teamrun.runs.log.state import RunState
+from teamrun.runs.log.status import TERMINAL
 from teamrun.runs.service.acceptance import Submitted, Threads, WebhooksAt
 from teamrun.runs.service.follow import RunFollower
 from teamrun.runs.service.forks import Forks, not_finished
@@ -94,8 +95,11 @@ class RunService(Forks, Signals, RunFollower):
         submitted = await super().submit(tenant, request, idempotency_key=idempotency_key)
         if request.thread_id is not None and self._threads is not None:
             part = ThreadPart(thread_id=request.thread_id, on_busy=request.on_busy_thread)
+            has_ended = submitted.run.status in TERMINAL  # the repeated request of an old run
             try:
-                await self._threads.join(RunRef(tenant, submitted.run.id), part)
+                await self._threads.join(
+                    RunRef(tenant, submitted.run.id), part, has_ended=has_ended
+                )
             except (ThreadBusy, ThreadNotFound) as error:
                 # Another run joined, or the thread was deleted, since the check.
                 with contextlib.suppress(RunEnded):
