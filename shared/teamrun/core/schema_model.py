@@ -5,6 +5,7 @@ schema and do not lead back, and nothing that could take long to check is taken.
 """
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, Optional, Union, cast
@@ -17,8 +18,9 @@ __all__ = ["UnusableSchema", "model_of_schema"]
 
 MAX_VALUES: Final = 500
 MAX_DEPTH: Final = 16
-_MAX_TYPES: Final = 1_000
-"""Types that a schema may lead to, with those of each reference."""
+_MAX_CLASSES: Final = 50
+"""Objects with properties in one schema: the class of each costs about a millisecond."""
+_MAX_LENGTH: Final = 1_000_000_000
 _REFUSED: Final = (
     *("pattern", "patternProperties", "uniqueItems", "not", "if", "dependentSchemas"),
     *("prefixItems", "propertyNames", "contains", "unevaluatedProperties", "$dynamicRef", "$id"),
@@ -30,15 +32,18 @@ _PLAIN: Final[Mapping[str, Any]] = {
     "boolean": bool,
     "null": None,
 }
-_BOUNDS: Final = {
-    "minLength": "min_length",
-    "maxLength": "max_length",
-    "minItems": "min_length",
-    "maxItems": "max_length",
-    "minimum": "ge",
-    "maximum": "le",
-    "exclusiveMinimum": "gt",
-    "exclusiveMaximum": "lt",
+_LENGTHS: Final = {
+    "minLength": ("min_length", "string"),
+    "maxLength": ("max_length", "string"),
+    "minItems": ("min_length", "array"),
+    "maxItems": ("max_length", "array"),
+}
+_LIMITS: Final = {
+    # A whole number is at least 1.5 if it is at least 2, and above 1.5 if it is above 1.
+    "minimum": ("ge", math.ceil),
+    "maximum": ("le", math.floor),
+    "exclusiveMinimum": ("gt", math.floor),
+    "exclusiveMaximum": ("lt", math.ceil),
 }
 
 
@@ -55,16 +60,20 @@ _CONFIG: Final = ConfigDict(protected_namespaces=(), serialize_by_alias=True, po
 
 
 def model_of_schema(schema: JsonMapping, name: str | None = None) -> type[BaseModel]:
-    """A pydantic class whose objects fit a JSON Schema; equal schemas give the same class.
+    """A pydantic class whose objects fit a JSON Schema.
+
+    The last classes are kept: an equal schema gives the same class. A keyword that does not apply
+    to its type, such as `minLength` of an integer, is ignored (JSON Schema 2020-12, validation,
+    section 6).
 
     Args:
-        schema: The schema of an object. It has at most 500 values and 16 levels; `$ref` names one
-            of its `$defs`.
+        schema: The schema of an object. It has at most 500 values, 50 objects and 16 levels;
+            `$ref` names one of its `$defs`.
         name: The name of the class; by default the schema's `title`, or `Answer`.
 
     Raises:
-        UnusableSchema: It is too large, is no schema of an object, or has a keyword that is not
-            supported.
+        UnusableSchema: It is too large, is no schema of an object, or has a keyword or a value
+            that is not supported.
     """
     _check_size(schema)
     named = name or schema.get("title") or "Answer"
@@ -73,7 +82,7 @@ def model_of_schema(schema: JsonMapping, name: str | None = None) -> type[BaseMo
     return _made(json.dumps(schema, sort_keys=False), named)
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=16)
 def _made(text: str, name: str) -> type[BaseModel]:
     schema: JsonObject = json.loads(text)
     return _Reader(schema).object(_entered(schema, schema, ()), name, (), ())
@@ -84,7 +93,9 @@ class _Reader:
 
     def __init__(self, root: JsonObject) -> None:
         self._root = root
-        self._types = 0
+        self._classes = 0
+        self._made: dict[str, Any] = {}
+        """The types of the `$defs`: each is made once, however often it is named."""
 
     def object(
         self,
@@ -94,7 +105,6 @@ class _Reader:
         inside: tuple[str, ...],
     ) -> type[BaseModel]:
         """The class of an object; `inside` are the references that lead to it."""
-        self._count(path)
         _refuse(schema, path)
         properties = schema.get("properties")
         if schema.get("type", "object") != "object" or not isinstance(properties, dict):
@@ -104,21 +114,34 @@ class _Reader:
         required = schema.get("required", [])
         if not isinstance(required, list):
             raise UnusableSchema("'required' must be a list.", (*path, "required"))
+        self._classes += 1
+        if self._classes > _MAX_CLASSES:
+            raise UnusableSchema(
+                f"A schema can have at most {_MAX_CLASSES} objects with properties; ask for less.",
+                path,
+            )
         fields: JsonObject = {}
-        for number, (key, raw) in enumerate(cast("JsonObject", properties).items()):
+        names = _field_names(cast("JsonObject", properties))
+        for key, raw in cast("JsonObject", properties).items():
             place = (*path, "properties", key)
             item = _mapping(raw, place)
             kind = self._type(item, f"{name}_{_identifier(key)}", place, inside)
-            fields[_field_name(key, number)] = _field(key, kind, item, is_needed=key in required)
+            fields[names[key]] = _field(key, kind, item, is_needed=key in required)
         extra = "forbid" if schema.get("additionalProperties") is False else "ignore"
         config: ConfigDict = {**_CONFIG, "extra": extra}
         description = schema.get("description")
-        return create_model(
-            name,
-            __config__=config,
-            __doc__=description if isinstance(description, str) else None,
-            **fields,
-        )
+        try:
+            return create_model(
+                name,
+                __config__=config,
+                __doc__=description if isinstance(description, str) else None,
+                **fields,
+            )
+        except Exception as error:
+            # Anyone may send a schema, and pydantic documents no list of what it raises.
+            raise UnusableSchema(
+                f"No class can be made of this object ({type(error).__name__}); simplify it.", path
+            ) from error
 
     def _type(
         self,
@@ -127,8 +150,8 @@ class _Reader:
         path: tuple[str | int, ...],
         inside: tuple[str, ...],
     ) -> Any:
-        self._count(path)
         _refuse(schema, path)
+        _check_bounds(schema, path)
         if "$ref" in schema:
             return self._referred(schema["$ref"], path, inside)
         if "const" in schema or "enum" in schema:
@@ -139,11 +162,13 @@ class _Reader:
                 return self._any_of(schema[keyword], keyword, name, path, inside)
         kind = schema.get("type")
         if isinstance(kind, list):
-            several = [
-                self._type({**schema, "type": each}, name, path, inside)
-                for each in cast("list[Any]", kind)
-            ]
-            return _union(several, path)
+            kinds = cast("list[Any]", kind)
+            if not kinds or any(kinds.count(each) > 1 for each in kinds):
+                raise UnusableSchema(
+                    "A list of types must name at least one, and each once.", (*path, "type")
+                )
+            several = [self._of_kind(each, schema, name, path, inside) for each in kinds]
+            return _union(several)
         return self._of_kind(kind, schema, name, path, inside)
 
     def _of_kind(
@@ -169,13 +194,13 @@ class _Reader:
         if kind == "array":
             raw = schema.get("items", {})
             item = self._type(_mapping(raw, (*path, "items")), name, (*path, "items"), inside)
-            return _bounded(list[item], schema)
+            return _bounded(list[item], kind, schema)
         if kind is None:
             return Any
         if not isinstance(kind, str) or kind not in _PLAIN:
             known = ", ".join((*_PLAIN, "array", "object"))
             raise UnusableSchema(f"'type' is {kind!r:.80}; there are {known}.", (*path, "type"))
-        return _bounded(_PLAIN[kind], schema) if kind not in ("boolean", "null") else _PLAIN[kind]
+        return _bounded(_PLAIN[kind], kind, schema)
 
     def _any_of(
         self,
@@ -195,7 +220,7 @@ class _Reader:
             self._type(_mapping(item, (*place, n)), f"{name}_{n}", (*place, n), inside)
             for n, item in enumerate(items)
         ]
-        return _union(several, place)
+        return _union(several)
 
     def _referred(self, ref: Any, path: tuple[str | int, ...], inside: tuple[str, ...]) -> Any:
         place = (*path, "$ref")
@@ -206,13 +231,12 @@ class _Reader:
             raise UnusableSchema(f"'$ref' {ref!r:.80} names nothing in '$defs'.", place)
         if key in inside:
             raise UnusableSchema(f"{key!r} contains itself, which is not supported.", place)
-        target = _mapping(definitions[key], place)
-        return self._type({"title": key, **target}, _identifier(key), place, (*inside, key))
-
-    def _count(self, path: tuple[str | int, ...]) -> None:
-        self._types += 1
-        if self._types > _MAX_TYPES:
-            raise UnusableSchema("The schema is too large; its references repeat too much.", path)
+        if len(inside) >= MAX_DEPTH:
+            raise UnusableSchema(f"References lead over more than {MAX_DEPTH} others.", place)
+        if key not in self._made:
+            target = {"title": key, **_mapping(definitions[key], place)}
+            self._made[key] = self._type(target, _identifier(key), place, (*inside, key))
+        return self._made[key]
 
 
 def _check_size(schema: JsonMapping) -> None:
@@ -271,18 +295,48 @@ def _literal(raw: Any, path: tuple[str | int, ...]) -> Any:
     return Literal[tuple(values)]
 
 
-def _union(kinds: list[Any], path: tuple[str | int, ...]) -> Any:
-    if not kinds:
-        raise UnusableSchema("'type' names no type.", path)
+def _union(kinds: list[Any]) -> Any:
     return Union[tuple(kinds)]  # noqa: UP007 - of a tuple made at run time
 
 
-def _bounded(kind: Any, schema: JsonMapping) -> Any:
-    found = {
-        name: schema[keyword]
-        for keyword, name in _BOUNDS.items()
-        if isinstance(schema.get(keyword), int | float) and not isinstance(schema[keyword], bool)
+def _check_bounds(schema: JsonMapping, path: tuple[str | int, ...]) -> None:
+    for keyword in _LENGTHS:
+        if keyword in schema and not _is_length(schema[keyword]):
+            raise UnusableSchema(
+                f"{keyword!r} must be a whole number from 0 to {_MAX_LENGTH}.", (*path, keyword)
+            )
+    for keyword in _LIMITS:
+        if keyword in schema and not _is_finite(schema[keyword]):
+            raise UnusableSchema(
+                f"{keyword!r} must be a number of the range of a 64-bit float.", (*path, keyword)
+            )
+
+
+def _is_length(value: Any) -> bool:
+    return _is_finite(value) and value == int(value) and 0 <= value <= _MAX_LENGTH
+
+
+def _is_finite(value: Any) -> bool:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def _bounded(kind: Any, name: str, schema: JsonMapping) -> Any:
+    """A type with the bounds that apply to types of its name."""
+    found: JsonObject = {
+        option: int(schema[keyword])
+        for keyword, (option, applies_to) in _LENGTHS.items()
+        if applies_to == name and keyword in schema
     }
+    if name in ("integer", "number"):
+        for keyword, (option, rounded) in _LIMITS.items():
+            if keyword in schema:
+                value = schema[keyword]
+                found[option] = rounded(value) if name == "integer" else value
     return Annotated[kind, Field(**found)] if found else kind
 
 
@@ -300,10 +354,21 @@ def _field(key: str, kind: Any, schema: JsonMapping, *, is_needed: bool) -> tupl
     return Optional[kind], Field(default=None, **options)  # noqa: UP045 - `kind` is a value
 
 
-def _field_name(key: str, number: int) -> str:
-    """The name of the attribute; not that of a method of pydantic's."""
-    is_usable = key.isidentifier() and not key.startswith("_") and not hasattr(BaseModel, key)
-    return key if is_usable else f"field_{number}"
+def _field_names(properties: JsonMapping) -> dict[str, str]:
+    """The names of the attributes: those of the properties, unless pydantic uses them itself."""
+    names = {key: key for key in properties if _is_usable(key)}
+    for number, key in enumerate(properties):
+        if key not in names:
+            name = f"field_{number}"
+            while name in properties:
+                name += "_"
+            names[key] = name
+    return names
+
+
+def _is_usable(key: str) -> bool:
+    is_taken = key == "Config" or hasattr(BaseModel, key)
+    return key.isidentifier() and not key.startswith("_") and not is_taken
 
 
 def _identifier(key: str) -> str:
