@@ -341,6 +341,19 @@ CASES = [
          "/termination" + "/conditions/0" * 17, "nested"),
     Case("a text too long", spec(agent(system_message="x" * 300_000)), "too_large", "", "262144"),
     Case("too many values", spec(agent(tools=["x"] * 20_000)), "too_large", "", "10000"),
+    *(
+        Case(f"many schemas with {what}", spec(*(
+            agent(name=f"a{n}", output_schema={"properties": {f"b{n}": schema}})
+            for n in range(6)
+        )), "too_large", "", "1000 values and 100 objects")
+        for what, schema in (
+            ("values", {"enum": list(range(200))}),
+            ("objects", {"anyOf": [{"properties": {}}] * 20}),
+        )
+    ),
+    Case("a schema with a negative length",
+         spec(agent(output_schema={"properties": {"a": {"type": "string", "minLength": -1}}})),
+         "invalid_definition", "/agents/0/output_schema", "(at /properties/a/minLength)"),
     Case("a key with a slash", spec(**{"a/b~c": 1}), "unknown_field", "/a~1b~0c", "It takes"),
 ]  # fmt: skip
 
@@ -385,6 +398,23 @@ def test_a_deep_nesting_is_refused_without_recursion(levels: int) -> None:
         deep = [deep]
 
     assert refused(spec(description=deep)).code == "too_large"
+
+
+def test_equal_schemas_count_once() -> None:
+    schema = {"properties": {"a": {"enum": list(range(200))}}}
+
+    registry().resolve(
+        team_spec=spec(*(agent(name=f"a{n}", output_schema=schema) for n in range(6)))
+    )
+
+
+@pytest.mark.parametrize("levels", [50, 1_000, 100_000])
+def test_a_deep_schema_is_refused_without_recursion(levels: int) -> None:
+    deep: Any = {}
+    for _ in range(levels):
+        deep = {"output_schema": deep}
+
+    assert refused(spec(agent(output_schema=deep))).code == "too_large"
 
 
 def test_nothing_is_imported_from_a_definition() -> None:

@@ -1,7 +1,8 @@
 """Size limits of a definition that a client sent, checked before it is read."""
 
+import json
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from teamrun.components.definitions.environment import variables
 from teamrun.components.reading.problems import Problems, pointer
@@ -11,6 +12,10 @@ __all__ = ["is_within", "within_bounds"]
 _MAX_DEPTH = 48
 _MAX_VALUES = 10_000
 _MAX_CHARS = 262_144
+_ANSWERS: Final = ("output_schema", "json_schema")
+"""The fields with the schema of an agent's answers, here and in component JSON."""
+_MAX_SCHEMA_VALUES: Final = 1_000
+_MAX_SCHEMA_OBJECTS: Final = 100
 
 
 def within_bounds(raw: Any, where: str, problems: Problems) -> bool:
@@ -22,6 +27,7 @@ def within_bounds(raw: Any, where: str, problems: Problems) -> bool:
     before = len(problems.found)
     pending: list[tuple[Any, str, int]] = [(raw, where, 0)]
     values = chars = 0
+    schemas: list[Any] = []
     while pending:
         value, place, depth = pending.pop()
         values += 1
@@ -31,9 +37,32 @@ def within_bounds(raw: Any, where: str, problems: Problems) -> bool:
         if depth > _MAX_DEPTH or values > _MAX_VALUES or chars > _MAX_CHARS:
             problems.add(where, "too_large", _limits())
             return False
-        pending += [(item, pointer(place, key), depth + 1) for key, item in _inside(value)]
+        for key, item in _inside(value):
+            pending.append((item, pointer(place, key), depth + 1))
+            if key in _ANSWERS:
+                schemas.append(item)
         chars += sum(len(str(key)) for key, _ in _inside(value))
+    _check_schemas(schemas, where, problems)
     return len(problems.found) == before
+
+
+def _check_schemas(schemas: list[Any], where: str, problems: Problems) -> None:
+    """Bound the time to make classes of the different schemas of a definition."""
+    values = objects = 0
+    pending = list({json.dumps(schema, default=str): schema for schema in schemas}.values())
+    while pending:
+        inside = _inside(pending.pop())
+        values += len(inside)
+        objects += sum(key == "properties" for key, _ in inside)
+        pending += [item for _, item in inside]
+    if values > _MAX_SCHEMA_VALUES or objects > _MAX_SCHEMA_OBJECTS:
+        problems.add(
+            where,
+            "too_large",
+            f"The schemas of answers are too large: different ones have at most"
+            f" {_MAX_SCHEMA_VALUES} values and {_MAX_SCHEMA_OBJECTS} objects in all; ask for less,"
+            " or give agents the same schema.",
+        )
 
 
 def is_within(raw: Any, *, values: int, levels: int) -> bool:
