@@ -3,6 +3,7 @@
 So no test can call a real model by accident, or use a real key.
 """
 
+import gc
 import logging
 import os
 import signal
@@ -32,6 +33,8 @@ OURS = (
     "MODEL_",
     "SCRIPTED_",
 )
+
+_COLLECTED_AFTER = gc.get_threshold()
 
 _CLOUDS = ("aws lambda", "azure functions")
 _PACKAGES = (
@@ -67,6 +70,13 @@ def same_logging() -> Generator[None]:
     for handler in root.handlers[:]:
         if isinstance(handler.formatter, JsonFormatter | TextFormatter):
             root.removeHandler(handler)
+
+
+@pytest.fixture(autouse=True)
+def usual_collection_of_garbage() -> None:
+    # The package of functions on AWS Lambda has a higher limit. Sockets that a test left open would
+    # be reported in a much later one.
+    gc.set_threshold(*_COLLECTED_AFTER)
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ from teamrun.errors import (
     RunNotFinished,
     RunNotFound,
     TeamrunError,
+    ThreadBusy,
+    ThreadNotFound,
     UsageError,
 )
 from teamrun.runs.log.output import RunResult
@@ -85,6 +87,8 @@ _SUBMITTED: Responses = {
         DestinationRefused,
         IdempotencyConflict,
         RunDeleted,
+        ThreadBusy,
+        ThreadNotFound,
     ),
 }
 

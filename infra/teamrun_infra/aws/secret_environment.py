@@ -11,6 +11,7 @@ import os
 import re
 import time
 from collections.abc import Callable, MutableMapping
+from contextlib import closing
 from datetime import timedelta
 from typing import Any, Final, cast
 
@@ -110,8 +111,8 @@ def _secret(name: str) -> str:
     config = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 3})
     try:
         session: Any = Session(region_name=region)
-        client = session.client("secretsmanager", config=config)
-        return client.get_secret_value(SecretId=name)["SecretString"]
+        with closing(session.client("secretsmanager", config=config)) as client:
+            return client.get_secret_value(SecretId=name)["SecretString"]
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "unknown")
         raise UsageError(

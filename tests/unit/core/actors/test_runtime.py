@@ -406,7 +406,7 @@ async def test_an_exception_of_an_intervention_handler(caplog: pytest.LogCapture
     await runtime.publish_message(Text("a"), DefaultTopicId())
     await runtime.stop_when_idle()
 
-    assert [each.message for each in caplog.records] == ["An intervention handler failed"]
+    assert [each.getMessage() for each in caplog.records] == ["An intervention handler failed"]
 
 
 async def test_state_is_saved_by_id_and_loaded_into_another_runtime() -> None:
