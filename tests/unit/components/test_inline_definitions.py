@@ -153,6 +153,10 @@ def flow(graph: Any) -> dict[str, Any]:
     return {"type": "graph_flow", "agents": [agent(), agent(name="editor")], "graph": graph}
 
 
+MANY: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("values", {"enum": list(range(200))}),
+    ("objects", {"anyOf": [{"properties": {}}] * 20}),
+)
 CASES = [
     Case("no type", {"agents": [agent()]}, "invalid_definition", "/type", "round_robin"),
     Case("no agents", {"type": "round_robin_group_chat"}, "invalid_definition", "/agents",
@@ -346,10 +350,7 @@ CASES = [
             agent(name=f"a{n}", output_schema={"properties": {f"b{n}": schema}})
             for n in range(6)
         )), "too_large", "", "1000 values and 100 objects")
-        for what, schema in (
-            ("values", {"enum": list(range(200))}),
-            ("objects", {"anyOf": [{"properties": {}}] * 20}),
-        )
+        for what, schema in MANY
     ),
     Case("a schema with a negative length",
          spec(agent(output_schema={"properties": {"a": {"type": "string", "minLength": -1}}})),
