@@ -1,7 +1,7 @@
 """Teams and versions as clients see them, and errors about them."""
 
 from collections.abc import Mapping
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -10,11 +10,14 @@ from teamrun.catalog.requests import Name
 from teamrun.catalog.resources import TeamVersion, VersionSummary
 from teamrun.components.definitions.base import TeamDefinition
 from teamrun.components.registry import Resolved
+from teamrun.components.resources import TeamSummary
 from teamrun.errors import DefinitionError, TeamNotFound, TeamVersionNotFound
 from teamrun.json_types import JsonMapping, JsonObject
 
 __all__ = [
     "SPEC",
+    "Added",
+    "Registered",
     "not_found",
     "number_of",
     "operators_version",
@@ -29,6 +32,24 @@ SPEC: Final = "/team_spec"
 """Where the definition is in a request."""
 
 _NAME: Final[TypeAdapter[str]] = TypeAdapter(Name)
+
+
+class Registered(NamedTuple):
+    """A team, after a request to register it."""
+
+    team: TeamSummary
+    replayed: bool
+    """The Idempotency-Key was used for the same request before."""
+
+
+class Added(NamedTuple):
+    """A version, after a request to add it."""
+
+    version: TeamVersion
+    is_new: bool
+    """Otherwise the newest version has the same definition."""
+    replayed: bool
+    """The Idempotency-Key was used for the same request before."""
 
 
 def not_found(name: str) -> TeamNotFound:

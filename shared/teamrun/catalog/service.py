@@ -4,16 +4,19 @@ import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
 
 from pydantic_core import to_json
 
+from teamrun.catalog.bounds import bounded, check_revision
 from teamrun.catalog.diff import differences
 from teamrun.catalog.graph import graph_of
 from teamrun.catalog.idempotency import KeyRecord, first_use
 from teamrun.catalog.lookup import summary_of
 from teamrun.catalog.public import (
     SPEC,
+    Added,
+    Registered,
     not_found,
     number_of,
     operators_version,
@@ -45,7 +48,7 @@ from teamrun.catalog.resources import (
     VersionPage,
 )
 from teamrun.catalog.schema import schema_of
-from teamrun.catalog.stored import StoredTeams, encoded
+from teamrun.catalog.stored import StoredTeams
 from teamrun.components.catalog import Teams
 from teamrun.components.definitions.base import TeamDefinition
 from teamrun.components.registry import Registry, Resolved
@@ -56,7 +59,6 @@ from teamrun.errors import (
     DefinitionError,
     IdempotencyConflict,
     NotFound,
-    PreconditionFailed,
     TeamNameTaken,
     TeamReadOnly,
     TeamVersionNotFound,
@@ -71,11 +73,8 @@ from teamrun.storage.versions import version_key
 
 __all__ = [
     "MOST_ALIASES",
-    "MOST_INDEX_BYTES",
     "MOST_TEAMS",
     "MOST_VERSIONS",
-    "Added",
-    "Registered",
     "TeamService",
 ]
 
@@ -88,28 +87,7 @@ MOST_VERSIONS: Final = 10_000
 MOST_ALIASES: Final = 20
 """Maximum number of aliases of a team."""
 
-MOST_INDEX_BYTES: Final = 1024 * 1024
-"""Maximum size of the index of a tenant's teams, which each change writes as a whole."""
-
 _SCOPE: Final = "POST /v1/teams"
-
-
-class Registered(NamedTuple):
-    """A team, after a request to register it."""
-
-    team: TeamSummary
-    replayed: bool
-    """The Idempotency-Key was used for the same request before."""
-
-
-class Added(NamedTuple):
-    """A version, after a request to add it."""
-
-    version: TeamVersion
-    is_new: bool
-    """Otherwise the newest version has the same definition."""
-    replayed: bool
-    """The Idempotency-Key was used for the same request before."""
 
 
 class TeamService:
@@ -304,7 +282,7 @@ class TeamService:
                 raise TooManyTeams(
                     f"A tenant has at most {MOST_TEAMS} teams; delete one that is not used."
                 )
-            return _bounded(index, index.having(team))
+            return bounded(index, index.having(team))
 
         try:
             add(await self._stored.index(tenant))  # nothing is written for a name that is taken
@@ -355,7 +333,7 @@ class TeamService:
         """
         self._check_own(name)
         team = await self._team(tenant, name)
-        _check_revision(team, revision)
+        check_revision(team, revision)
         # With this marker, a repeated request with the key that created the team does not bring it
         # back.
         await self._store.put_new(deleted_key(tenant, team.id), b"")
@@ -364,7 +342,7 @@ class TeamService:
             found = index.find(team.id)
             if found is None:
                 return None
-            _check_revision(found, revision)
+            check_revision(found, revision)
             return index.without(team.id)
 
         await self._stored.change(tenant, remove)
@@ -422,7 +400,7 @@ class TeamService:
                     return Added(whole_version(team, found), is_new=True, replayed=True)
             # The number after `latest` can be taken once. So of two versions that are based on the
             # same revision, the second finds it in use, and then a later revision.
-            _check_revision(team, revision)
+            check_revision(team, revision)
             base = team.latest
             newest = await self._version(tenant, team, team.latest)
             if newest.digest == resolved.digest:
@@ -518,12 +496,12 @@ class TeamService:
             team = index.find(team_id)
             if team is None:
                 raise not_found(name)
-            _check_revision(team, revision)
+            check_revision(team, revision)
             after = team.model_copy(update=change(index, team))
             if after == team:
                 return None
             more = {"revision": team.revision + 1, "updated_at": self._clock.now()}
-            return _bounded(index, index.having(after.model_copy(update=more)))
+            return bounded(index, index.having(after.model_copy(update=more)))
 
         index = await self._stored.change(tenant, write)
         team = index.find(team_id)
@@ -619,24 +597,3 @@ class TeamService:
                 f"There is a team {name!r} already; add a version to it (POST /v1/teams/{name}"
                 "/versions), or choose another name."
             )
-
-
-def _check_revision(team: StoredTeam, revision: int | None) -> None:
-    if revision not in (None, team.revision):
-        raise PreconditionFailed(f"The team {team.name!r} has changed since; read it again.")
-
-
-def _bounded(before: TeamIndex, after: TeamIndex) -> TeamIndex:
-    """The index after a change; one that is too large may become smaller.
-
-    Raises:
-        TooManyTeams: It is larger than `MOST_INDEX_BYTES`, and than before.
-    """
-    size = len(encoded(after))
-    if size > MOST_INDEX_BYTES and size > len(encoded(before)):
-        raise TooManyTeams(
-            f"The names, descriptions, metadata and aliases of all teams would have {size} bytes;"
-            f" at most {MOST_INDEX_BYTES} are stored. Delete teams or aliases that are not used, or"
-            " shorten descriptions and metadata."
-        )
-    return after

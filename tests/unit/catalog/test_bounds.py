@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 from tests.unit.catalog.test_crashes import FIRST, SECOND, TENANT, service_over, spec
 
+from teamrun.catalog import bounds
 from teamrun.catalog import service as limits
 from teamrun.catalog.requests import AliasRequest, TeamPatch, TeamRequest
 from teamrun.errors import StorageError, TooManyTeams, Unavailable
@@ -18,11 +19,11 @@ async def test_the_index_is_bounded_and_can_always_become_smaller(
     teams = service_over(MemoryStore())
     await teams.create(TENANT, FIRST.model_copy(update={"description": "d" * 512}))
     await teams.put_alias(TENANT, "haiku", "live", AliasRequest(version=1))
-    monkeypatch.setattr(limits, "MOST_INDEX_BYTES", 800)
+    monkeypatch.setattr(bounds, "MOST_INDEX_BYTES", 800)
     other = TeamRequest(name="other", metadata={"k": "v" * 100}, team_spec=spec("x"))
     with pytest.raises(TooManyTeams, match=r"at most 800 .* Delete teams .* shorten"):
         await teams.create(TENANT, other)
-    monkeypatch.setattr(limits, "MOST_INDEX_BYTES", 100)
+    monkeypatch.setattr(bounds, "MOST_INDEX_BYTES", 100)
     for grows in (
         teams.put_alias(TENANT, "haiku", "more", AliasRequest(version=1)),
         teams.update(TENANT, "haiku", TeamPatch(metadata={"k": "v"})),
