@@ -22,7 +22,7 @@ _ATTEMPTS: Final = 3
 class CompetitiveGroupChat(StagedTeam):
     """A team whose members make proposals at the same time; the best one is the result.
 
-    A judge names its author. If it names nobody, or several, it is asked again, at most three times
+    A judge names its author. If it names none, or several, it is asked again, at most three times
     in all; then the proposal that came first wins. Without a judge, the first proposal wins. The
     last message of a run is the proposal that won. See `StagedTeam` and `BaseGroupChat` for the
     rest.

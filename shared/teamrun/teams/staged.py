@@ -54,7 +54,7 @@ class StagedTeam(BaseGroupChat):
 
     @abstractmethod
     def _speakers(self, step: int) -> Sequence[str]:
-        """Who speaks in a step; nobody: the steps are complete."""
+        """Who speaks in a step; an empty result means that the steps are complete."""
 
     def _instruction(self, step: int) -> str | None:
         """What the team says before a step."""
@@ -69,7 +69,7 @@ class StagedTeam(BaseGroupChat):
         return None
 
     def _member(self, name: str | None, parameter: str) -> tuple[str, ...]:
-        """The member with a role, and nobody if there is none.
+        """The member with a role, or an empty result if there is none.
 
         Raises:
             ValueError: It is no participant.

@@ -171,7 +171,7 @@ class ThreadTurns:
         return True
 
     async def wake(self, ref: RunRef, run: RunState) -> bool:
-        """Give a run its turn if that has come and nobody has said so; whether it did.
+        """Give a run its turn if that has come and is not recorded yet; return whether it did.
 
         The process that performs the duties of the run before may have been lost, or that run is
         damaged and never ends.
@@ -256,7 +256,7 @@ class ThreadTurns:
         """Before a run disappears: the next one of its thread has its turn.
 
         The process that performs the duties of the run may have been lost at its end. Once the run
-        is deleted, nobody would perform them.
+        is deleted, they would never be performed.
 
         Raises:
             Unavailable: Storage does not respond.
