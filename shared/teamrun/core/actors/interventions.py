@@ -32,7 +32,7 @@ class InterventionHandler(Protocol):
     async def on_publish(
         self, message: Any, *, message_context: MessageContext
     ) -> Any | type[DropMessage]:
-        """A message to a topic, before it is delivered. An exception is logged; the message is dropped."""
+        """A message to a topic, before it is delivered; an exception is logged, and drops it."""
         ...
 
     async def on_response(
