@@ -26,6 +26,7 @@ from teamrun.errors import DeliveryError, UsageError
 pytestmark = pytest.mark.integration
 
 REFS = [RunRef("default", f"run_{n}") for n in range(25)]
+LATER = RunRef("default", "run_later")
 
 
 def error(status: int, code: str) -> Fault:
@@ -214,12 +215,9 @@ async def test_a_queue_that_does_not_accept_in_time_is_a_delivery_error(
             await dispatcher.send(REFS[:25] * 8)  # the others do not take two seconds each
     assert caught.value.data["retryable"]
     queues.faults.always.clear()
-    await dispatcher.send(REFS[30:31])
-    # The last attempts may still be on their way when their sender gives up.
-    assert [ref for ref in queues.refs(Queue.INTERACTIVE) if ref not in REFS[1:25]] == [
-        REFS[0],
-        REFS[30],
-    ]
+    await dispatcher.send([LATER])
+    # What was refused may be there too: an attempt may arrive after its sender gave up.
+    assert LATER in queues.refs(Queue.INTERACTIVE)
 
 
 async def test_a_server_that_is_down_is_a_delivery_error(queues: Queues) -> None:

