@@ -1,4 +1,4 @@
-"""A model client with arguments of its own for every call."""
+"""A model client with arguments of its own for every call: those of an agent, or of a run."""
 
 from collections.abc import AsyncGenerator, Sequence
 
@@ -11,17 +11,22 @@ from teamrun.models.base import ChatCompletionClient, ToolChoice
 from teamrun.models.wrapper import ModelWrapper
 from teamrun.tools.schema import ToolSchema
 
-__all__ = ["WithArguments"]
+__all__ = ["with_arguments"]
 
 
-class WithArguments(ModelWrapper):
-    """Adds arguments to every call; those that a call gives itself win.
+def with_arguments(
+    client: ChatCompletionClient, arguments: JsonMapping
+) -> ChatCompletionClient:
+    """Add arguments to every call; those that a call gives itself win.
 
     Args:
-        wrapped: The client.
+        client: The client; it is returned itself if there are no arguments.
         arguments: `temperature` and other arguments of its `extra_create_args`.
     """
+    return _WithArguments(client, arguments) if arguments else client
 
+
+class _WithArguments(ModelWrapper):
     def __init__(self, wrapped: ChatCompletionClient, arguments: JsonMapping) -> None:
         super().__init__(wrapped)
         self._arguments = arguments

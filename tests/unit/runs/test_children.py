@@ -314,7 +314,7 @@ async def test_a_run_has_another_model_and_fewer_turns_than_its_team() -> None:
     assert await texts(cluster, child) == ["go", "1", "2", "3", "4"]
 
 
-async def test_the_temperature_of_a_run_goes_with_every_call() -> None:
+async def test_the_temperature_of_a_run_goes_with_every_call_before_that_of_an_agent() -> None:
     class Listening(ScriptedModel):
         heard: ClassVar[list[Any]] = []
 
@@ -323,7 +323,9 @@ async def test_the_temperature_of_a_run_goes_with_every_call() -> None:
             return await super().create(messages, **options)
 
     model = Listening({"a": ["1"], "b": ["2"]})
-    cluster = Cluster({}, team=duo(2), model=model)
+    team = duo(2)
+    team["participants"][0]["temperature"] = 0.9
+    cluster = Cluster({}, team=team, model=model)
     ref = await cluster.submit(overrides={"temperature": 0.2})
     assert (await executed(cluster, ref)).status == "completed"
     assert model.heard == [{"temperature": 0.2}] * 2

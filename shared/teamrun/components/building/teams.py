@@ -25,6 +25,7 @@ from teamrun.context import ChatCompletionContext
 from teamrun.core.protocols import ChatAgent, Team
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.models.base import ChatCompletionClient
+from teamrun.models.with_arguments import with_arguments
 from teamrun.teams import BaseGroupChat, RoundRobinGroupChat
 from teamrun.tools.base import StreamTool, Tool
 
@@ -112,12 +113,7 @@ class TeamBuilder:
     ) -> ChatCompletionClient:
         """The client of a profile for the agent at a path, with arguments for every call."""
         client = self.needs.model_client(profile).for_agent(agent)
-        if arguments:
-            # Imported late: few agents have arguments of their own.
-            from teamrun.models.with_arguments import WithArguments
-
-            client = WithArguments(client, arguments)
-        return self.wiring.model(path, profile, client)
+        return self.wiring.model(path, profile, with_arguments(client, arguments))
 
     def tool(self, name: str, path: str) -> Tool:
         """A tool for the agent at a path."""

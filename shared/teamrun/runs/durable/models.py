@@ -60,10 +60,8 @@ class JournaledModel(ModelWrapper):
         path: str,
         profile: str,
         prices: PriceOf,
-        options: JsonMapping,
     ) -> None:
         super().__init__(client)
-        self._options = options
         self._prices = prices
         self._journal = journal
         self._path = path
@@ -87,7 +85,7 @@ class JournaledModel(ModelWrapper):
                 tools=tools,
                 tool_choice=tool_choice,
                 json_output=json_output,
-                extra_create_args=self._with_options(extra_create_args),
+                extra_create_args=extra_create_args,
             )
 
         return await self._call(ask, messages, tools, tool_choice, json_output, extra_create_args)
@@ -107,7 +105,7 @@ class JournaledModel(ModelWrapper):
             "tools": tools,
             "tool_choice": tool_choice,
             "json_output": json_output,
-            "extra_create_args": self._with_options(extra_create_args),
+            "extra_create_args": extra_create_args,
         }
 
         async def ask(call_context: CallContext) -> CreateResult:
@@ -128,9 +126,6 @@ class JournaledModel(ModelWrapper):
                 return await self.wrapped.create(messages, **arguments)
 
         yield await self._call(ask, messages, tools, tool_choice, json_output, extra_create_args)
-
-    def _with_options(self, given: JsonMapping | None) -> JsonMapping | None:
-        return {**self._options, **(given or {})} if self._options else given
 
     async def _call(self, ask: Ask, *asked: Any) -> CreateResult:
         position = self._journal.position(self._path, "model")

@@ -12,6 +12,7 @@ from teamrun.core.cancellation import CancellationToken
 from teamrun.json_types import JsonMapping
 from teamrun.models.base import ChatCompletionClient
 from teamrun.models.prices import Price, price_of
+from teamrun.models.with_arguments import with_arguments
 from teamrun.runs.durable.agents import InnerModel, JournaledAgent
 from teamrun.runs.durable.models import JournaledModel, PriceOf
 from teamrun.runs.durable.people import ask_person
@@ -49,27 +50,17 @@ class JournalWiring:
 
     def model(self, path: str, profile: str, client: ChatCompletionClient) -> ChatCompletionClient:
         """A client whose calls are recorded."""
+        client = with_arguments(client, self._options)
         return JournaledModel(
-            client,
-            self._journal,
-            path=path,
-            profile=profile,
-            prices=self._prices,
-            options=self._options,
+            client, self._journal, path=path, profile=profile, prices=self._prices
         )
 
     def inner_model(
         self, path: str, profile: str, client: ChatCompletionClient
     ) -> ChatCompletionClient:
         """A client of a custom agent, whose calls are recorded inside its turn."""
-        return InnerModel(
-            client,
-            self._journal,
-            path=path,
-            profile=profile,
-            prices=self._prices,
-            options=self._options,
-        )
+        client = with_arguments(client, self._options)
+        return InnerModel(client, self._journal, path=path, profile=profile, prices=self._prices)
 
     def agent(self, path: str, agent: BaseChatAgent) -> BaseChatAgent:
         """A custom agent whose turns are recorded."""
