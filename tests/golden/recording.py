@@ -114,6 +114,12 @@ def cases() -> dict[str, Case]:
     agent = {"max_tool_iterations": 2, "tools": ["count"]}
     race = {"type": "competitive", "participants": [{**trio[0], **agent}, *trio[1:]], "enough": 1}
     lines = {name: [f"{name}{k}" for k in range(4)] for name in "abc"}
+    delegates = [
+        {"agent": {**member, "name": "helper"}},
+        {"team": {**duo(1), "participants": [trio[1]], "name": "pair", "description": "Pairs."}},
+    ]
+    declaring = {**trio[0], "tools": delegates, "reflect_on_tool_use": True}
+    both = [{"name": name, "arguments": {"task": "two"}} for name in ("helper", "pair")]
     tools: Case = (
         solo("count", "broken", max_tool_iterations=3, reflect_on_tool_use=True),
         {"a": [_calls("count", "broken", "count"), _calls("count"), "so", "DONE"]},
@@ -130,6 +136,14 @@ def cases() -> dict[str, Case]:
         "delegate": (
             solo("helper", reflect_on_tool_use=True),
             {"a": [_delegate("one"), "so", _delegate("two"), "DONE"]},
+        ),
+        "declared": (
+            solo("count", reflect_on_tool_use=True) | {"participants": [declaring]},
+            {
+                "a": [_delegate("one"), "so", {"tool_calls": both}, "DONE"],
+                "helper": [_calls("count"), "again"],
+                "b": ["x", "y"],
+            },
         ),
         "approval": (solo("sign"), {"a": [_calls("sign"), "DONE"]}),
         "handoff": (asking, {**lines, "a": [_calls("transfer_to_human"), *lines["a"]]}),

@@ -96,6 +96,7 @@ class Grower:
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
         self._wraps = random.Random(f"{seed} wraps")
+        self._declares = random.Random(f"{seed} declares")
         self.script: dict[str, list[Any]] = {}
         self._hands_over = False
 
@@ -245,7 +246,9 @@ class Grower:
         self.script[name] = [self._answer(has_tools=has_tools) for _ in range(120)]
         agent: dict[str, Any] = {"type": "assistant_agent", "name": name, "model": "m"}
         if has_tools:
-            tools = ["count", "send", "helper", "pair"]
+            tools: list[Any] = ["count", "send", "helper", "pair"]
+            if self._declares.random() < 0.3:
+                tools[2:] = self._declared()
             agent |= {"tools": tools, "max_tool_iterations": rng.randint(1, 3)}
             agent |= {"reflect_on_tool_use": rng.random() < 0.5}
         if rng.random() < 0.3:
@@ -258,6 +261,19 @@ class Grower:
             }
             self.script[name][rng.randint(0, 5)] = hand_over
         return agent
+
+    def _declared(self) -> list[Any]:
+        """The agent and the team that are registered as tools, in the definition itself."""
+        call: dict[str, Any] = {"tool_calls": [{"name": "count", "arguments": {}}]}
+        helpers = ["helper", "one", "two"]
+        self.script |= {name: [call, f"{name} has counted"] * 30 for name in helpers}
+        agents = [
+            {"type": "assistant_agent", "name": name, "model": "m", "tools": ["count"]}
+            for name in helpers
+        ]
+        pair = {"type": "round_robin_group_chat", "name": "pair", "participants": agents[1:]}
+        team = {**pair, "max_turns": 2, "description": "Two helpers."}
+        return [{"agent": agents[0]}, {"team": team}]
 
     def _answer(self, *, has_tools: bool) -> Any:
         rng = self.rng

@@ -308,6 +308,37 @@ TEAM_CASES = [
         team={"agents": ["a", "chosen"], "max_turns": 2},
     ),
     case(
+        "an agent and a team as tools",
+        [
+            {
+                "tool_calls": [
+                    *calls("b", task="Help")["tool_calls"],
+                    *calls("d", task="Do")["tool_calls"],
+                ]
+            },
+            calls("b", task="Again"),
+        ],
+        extra={"b": {"model": "m", "tools": ["pay"]}, "c": {"model": "m"}},
+        teams={"inner": {**NESTED, "agents": ["c"], "max_turns": 1}},
+        script={"b": [calls("pay", euros=1), "Helped"], "c": ["Done"]},
+        tools=["pay"],
+        agent={
+            "tools": [
+                {"agent": "b", "return_value_as_last_message": True},
+                {
+                    "type": "team_tool",
+                    "team": "inner",
+                    "name": "d",
+                    "description": "Does.",
+                    "return_value_as_last_message": True,
+                },
+            ]
+        },
+        team={"max_turns": 2},
+        paid="1;",
+        contains="Helped",
+    ),
+    case(
         "whose words are the output",
         ["Haiku"],
         agents=B,

@@ -32,7 +32,7 @@ def _nodes(part: ParticipantDefinition, parent: str | None) -> Iterator[GraphNod
         parent=parent,
         description=part.description,
         models=list(uses.models),
-        tools=list(uses.tools),
+        tools=list(part.tool_names if isinstance(part, AssistantDefinition) else uses.tools),
     )
     for member in part.participants if isinstance(part, BaseTeamDefinition) else ():
         yield from _nodes(member, here)

@@ -227,7 +227,7 @@ class _File:
         if place in self._open:
             inner = [each.rpartition("/")[2] for each in reversed(self._open)]
             chain = " in ".join(map(repr, [name, *inner]))
-            detail = f"A team cannot be a member of itself: {chain}."
+            detail = f"An agent or a team cannot be inside of itself: {chain}."
             self._problems.add(place, "invalid_definition", detail)
             return False
         self._open.append(place)

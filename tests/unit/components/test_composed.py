@@ -160,7 +160,7 @@ def test_in_the_file_they_name_agents_and_teams(tmp_path: Path) -> None:
 
 
 def test_an_agent_inside_of_itself_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DefinitionError, match="cannot be a member of itself: 'mind' in 'sieve'"):
+    with pytest.raises(DefinitionError, match="cannot be inside of itself: 'mind' in 'sieve'"):
         loaded(tmp_path, "desk")
 
 

@@ -471,7 +471,7 @@ CASES = [
     Case("a reference that is none", changed("Write.", '"${NO BODY}"'), "invalid_definition",
          "/agents/writer/system_message", "$${"),
     Case("a team in itself", changed("[writer, editor]", "[writer, desk]"), "invalid_definition",
-         "/teams/desk", "member of itself"),
+         "/teams/desk", "inside of itself"),
 ]  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final, Protocol, cast
 
-from teamrun.components.autogen.components import model_profile, tool_names, unwrap
+from teamrun.components.autogen.components import model_profile, read_tools, unwrap
 from teamrun.components.definitions.agents import (
     AssistantDefinition,
     MemoryDefinition,
@@ -95,7 +95,7 @@ def read_assistant(
     values["model"] = model_profile(
         fields.values.get("model"), pointer(where, "model_client"), scope, problems
     )
-    values["tools"] = tool_names(config, where, scope, problems)
+    values["tools"] = read_tools(config, where, scope, problems)
     values["handoffs"] = read_handoffs(
         values.get("handoffs", []), fields.place("handoffs"), problems
     )

@@ -9,14 +9,18 @@ brings along of its own, such as source, an address or a key, is ignored with a 
 from typing import Any, NamedTuple, cast
 
 from teamrun.components.autogen.providers import KINDS, MODELS, UNSUPPORTED, Kind, Known
+from teamrun.components.definitions.base import BaseDelegateDefinition
+from teamrun.components.definitions.kinds import DELEGATES
+from teamrun.components.definitions.table import load
 from teamrun.components.reading.fields import as_list, as_object
+from teamrun.components.reading.mentions import add_tool
 from teamrun.components.reading.problems import Problems, did_you_mean, listed, pointer, shown
 from teamrun.components.reading.scope import Scope
 from teamrun.core.component.writing import MASK
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.models.providers import PROVIDERS
 
-__all__ = ["Component", "model_profile", "tool_names", "unwrap"]
+__all__ = ["Component", "model_profile", "read_tools", "unwrap"]
 
 
 class Component(NamedTuple):
@@ -80,12 +84,15 @@ def model_profile(raw: Any, where: str, scope: Scope, problems: Problems) -> str
     return profile
 
 
-def tool_names(config: JsonMapping, where: str, scope: Scope, problems: Problems) -> list[str]:
+def read_tools(
+    config: JsonMapping, where: str, scope: Scope, problems: Problems
+) -> list[str | BaseDelegateDefinition]:
     """The tools of an agent component, from `workbench` (version 2) or `tools` (version 1).
 
     The name of a registered tool is accepted in place of a tool or a workbench.
     """
-    names = _tools_of(config.get("tools"), pointer(where, "tools"), scope, problems)
+    reader = _ToolReader(scope, problems)
+    reader.read(config.get("tools"), pointer(where, "tools"))
     bench = config.get("workbench")
     place = pointer(where, "workbench")
     if isinstance(bench, (list, tuple)):
@@ -95,44 +102,63 @@ def tool_names(config: JsonMapping, where: str, scope: Scope, problems: Problems
     else:
         several = [] if bench is None else [(place, bench)]
     for at, item in several:
-        names += _bench_tools(item, at, scope, problems)
-    return names
+        reader.read_bench(item, at)
+    return reader.tools
 
 
-def _bench_tools(raw: Any, where: str, scope: Scope, problems: Problems) -> list[str]:
-    if isinstance(raw, str):
-        return [_registered(raw, where, scope, problems)]
-    bench = unwrap(raw, where, "workbench", problems)
-    if bench is None:
-        return []
-    if bench.config.get("tool_overrides"):
-        place = pointer(bench.where, "tool_overrides")
-        detail = "Overrides of tools are not taken; register the tool under the other name."
-        problems.add(place, "component_json_not_supported", detail)
-    return _tools_of(bench.config.get("tools"), pointer(bench.where, "tools"), scope, problems)
+class _ToolReader:
+    """Collects the tools of an agent component."""
+
+    def __init__(self, scope: Scope, problems: Problems) -> None:
+        self._scope = scope
+        self._problems = problems
+        self.tools: list[str | BaseDelegateDefinition] = []
+
+    def read(self, raw: Any, where: str) -> None:
+        """A list of tools, or none."""
+        if raw is None:
+            return
+        for index, item in enumerate(as_list(raw, where, self._problems, what="'tools'")):
+            self._read(item, pointer(where, index))
+
+    def read_bench(self, raw: Any, where: str) -> None:
+        """A workbench, or the name of a tool."""
+        if isinstance(raw, str):
+            self._read(raw, where)
+            return
+        bench = unwrap(raw, where, "workbench", self._problems)
+        if bench is None:
+            return
+        if bench.config.get("tool_overrides"):
+            place = pointer(bench.where, "tool_overrides")
+            detail = "Overrides of tools are not taken; register the tool under the other name."
+            self._problems.add(place, "component_json_not_supported", detail)
+        self.read(bench.config.get("tools"), pointer(bench.where, "tools"))
+
+    def _read(self, raw: Any, where: str) -> None:
+        if isinstance(raw, str):
+            tool = _registered(raw, where, self._scope, self._problems)
+        else:
+            tool = _tool(raw, where, self._scope, self._problems)
+        if tool is not None:
+            add_tool(self.tools, tool, where, self._problems)
 
 
-def _tools_of(raw: Any, where: str, scope: Scope, problems: Problems) -> list[str]:
-    names: list[str] = []
-    if raw is None:
-        return names
-    for index, item in enumerate(as_list(raw, where, problems, what="'tools'")):
-        if isinstance(item, str):
-            names.append(_registered(item, pointer(where, index), scope, problems))
-            continue
-        name = _tool_name(item, pointer(where, index), scope, problems)
-        names += [] if name is None else [name]
-    return names
+def _tool(
+    raw: Any, where: str, scope: Scope, problems: Problems
+) -> str | BaseDelegateDefinition | None:
+    """The registered tool that a component stands for, or an agent or a team as a tool.
 
-
-def _tool_name(raw: Any, where: str, scope: Scope, problems: Problems) -> str | None:
-    """The registered tool that a tool component stands for; None: a problem was added."""
+    None: a problem was added.
+    """
     given = _registered_instead(raw, where, scope, problems)
     if given is not None:
         return given
     tool = unwrap(raw, where, "tool", problems)
     if tool is None:
         return None
+    if tool.type in DELEGATES:
+        return load(DELEGATES[tool.type].read)(tool.type, tool.config, tool.where, scope, problems)
     name, place = tool.config.get("name"), pointer(tool.where, "source_code")
     if tool.config.get("source_code") is not None and name in scope.tools:
         detail = f"The source is ignored: {shown(name)} is the registered tool of that name."

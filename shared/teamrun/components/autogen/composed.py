@@ -18,6 +18,7 @@ from teamrun.json_types import JsonMapping, JsonObject
 __all__ = [
     "component_message_filter",
     "component_society_of_mind",
+    "put_inner",
     "read_message_filter",
     "read_society_of_mind",
 ]
@@ -76,7 +77,7 @@ def _society(
     values = _values(fields, "society_of_mind_agent", name)
     spelled = fields.spelled.get("model", "model")
     values["model"] = reader.model(values.get("model"), fields.place("model"), spelled)
-    _put_inner(fields, values, "team", reader, scope)
+    put_inner(fields, values, "team", reader, scope)
     if values.get("model_context") is not None:
         place = fields.place("model_context")
         values["model_context"] = reader.context(values["model_context"], place)
@@ -96,12 +97,12 @@ def _filter(
     reader = DefinitionReader(scope, problems)
     fields = read_fields(source, where, known, problems, what="a message filter")
     values = _values(fields, "message_filter_agent", name)
-    _put_inner(fields, values, "agent", reader, scope)
+    put_inner(fields, values, "agent", reader, scope)
     made = construct(MessageFilterDefinition, fields, _without_none(values), problems)
     return made if len(problems.found) == before else None
 
 
-def _put_inner(
+def put_inner(
     fields: Fields, values: JsonObject, field: str, reader: DefinitionReader, scope: Scope
 ) -> None:
     """Read the agent or team inside; a problem is added if it is the other one."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 
 from teamrun.components.definitions.contexts import CONTEXTS
-from teamrun.components.definitions.kinds import AGENTS, CONDITIONS, TEAMS
+from teamrun.components.definitions.kinds import AGENTS, CONDITIONS, DELEGATES, TEAMS
 from teamrun.components.definitions.table import PartT, Table
 from teamrun.components.definitions.tools import TOOLS
 from teamrun.core.component.table import COMPONENTS
@@ -46,7 +46,8 @@ KINDS: Final[Mapping[Kind, Mapping[str, Known]]] = {
         COMPONENTS[name].provider: Known("static")
         for name in ("StaticWorkbench", "StaticStreamWorkbench")
     },
-    "tool": {row.autogen: Known(name) for name, row in TOOLS.items() if row.autogen},
+    "tool": _known(DELEGATES)
+    | {row.autogen: Known(name) for name, row in TOOLS.items() if row.autogen},
     "memory": {COMPONENTS["ListMemory"].provider: Known("list")},
     "structured_message": {f"{_AGENTCHAT}.messages.StructuredMessageFactory": Known("schema")},
 }
@@ -58,8 +59,6 @@ MODELS: Final = frozenset(
 """Model clients: each is replaced by the operator's profile for the same model."""
 
 UNSUPPORTED: Final[Mapping[str, str]] = {
-    f"{_AGENTCHAT}.tools.AgentTool": "the inner agent as a participant",
-    f"{_AGENTCHAT}.tools.TeamTool": "the inner team as a participant",
     f"{_EXT}.agents.web_surfer.MultimodalWebSurfer": "an assistant_agent with a registered tool",
     f"{_EXT}.agents.file_surfer.FileSurfer": "an assistant_agent with a registered tool",
     f"{_EXT}.memory.chromadb.ChromaDBVectorMemory": "a ListMemory, or a tool that looks things up",

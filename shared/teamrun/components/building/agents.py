@@ -9,7 +9,11 @@ from teamrun.components.definitions.agents import (
     HandoffDefinition,
     MemoryDefinition,
 )
+from teamrun.components.definitions.base import BaseDelegateDefinition
+from teamrun.components.definitions.kinds import DELEGATES
+from teamrun.components.definitions.table import load
 from teamrun.json_types import JsonObject
+from teamrun.tools.base import Tool
 
 __all__ = ["build_assistant", "build_custom"]
 
@@ -44,7 +48,7 @@ def build_assistant(
     return AssistantAgent(
         definition.name,
         client,
-        tools=[builder.tool(name, path) for name in definition.tools] or None,
+        tools=[_tool(each, path, builder) for each in definition.tools] or None,
         handoffs=[_handoff(each) for each in definition.handoffs] or None,
         **options,
     )
@@ -58,6 +62,12 @@ def build_custom(definition: CustomDefinition, path: str, builder: TeamBuilder) 
         options["model_client"] = builder.wiring.inner_model(path, profile, client)
     agent = builder.needs.agent(definition.agent, name=definition.name, **options)
     return builder.wiring.agent(path, agent)
+
+
+def _tool(given: str | BaseDelegateDefinition, path: str, builder: TeamBuilder) -> Tool:
+    if isinstance(given, str):
+        return builder.tool(given, path)
+    return load(DELEGATES[given.type].build)(given, path, builder)
 
 
 def _memory(definition: MemoryDefinition) -> "memory.ListMemory":

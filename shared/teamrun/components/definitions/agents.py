@@ -1,13 +1,15 @@
 """Agents as data."""
 
 from string import Formatter
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from teamrun.components.definitions.base import (
     AgentName,
     BaseAgentDefinition,
+    BaseParticipantDefinition,
+    DelegateDefinition,
     ModelName,
     Part,
     SummaryFormat,
@@ -70,7 +72,8 @@ class AssistantDefinition(BaseAgentDefinition):
     system_message: str | None = None
     """None is the class's own text; the empty text is no system message at all."""
     description: str | None = None
-    tools: tuple[ToolName, ...] = ()
+    tools: tuple[ToolName | DelegateDefinition, ...] = ()
+    """Registered tools by name, and agents and teams as tools."""
     handoffs: tuple[HandoffDefinition, ...] = ()
     reflect_on_tool_use: Switch | None = None
     max_tool_iterations: Count = Field(default=1, le=1000)
@@ -86,6 +89,8 @@ class AssistantDefinition(BaseAgentDefinition):
     """JSON Schema of the answers; its `title` names their class."""
     output_format: str | None = None
     """How an answer is written as text, with its fields as `{names}`; None: as JSON."""
+
+    inner_fields: ClassVar[tuple[str, ...]] = ("tools",)
 
     @model_validator(mode="after")
     def _fields_of_the_format_exist(self) -> Self:
@@ -105,8 +110,19 @@ class AssistantDefinition(BaseAgentDefinition):
 
     @property
     def uses(self) -> Uses:
-        """Its model and its tools."""
-        return Uses(models=(self.model,), tools=self.tools)
+        """Its model and its registered tools."""
+        names = tuple(each for each in self.tools if isinstance(each, str))
+        return Uses(models=(self.model,), tools=names)
+
+    @property
+    def inner(self) -> tuple[BaseParticipantDefinition, ...]:
+        """The agents and teams among its tools."""
+        return tuple(each.runner for each in self.tools if not isinstance(each, str))
+
+    @property
+    def tool_names(self) -> tuple[str, ...]:
+        """The names of all its tools, as the model sees them."""
+        return tuple(each if isinstance(each, str) else each.tool_name for each in self.tools)
 
     @property
     def hands_off(self) -> bool:

@@ -27,9 +27,11 @@ __all__ = [
     "AgentName",
     "BaseAgentDefinition",
     "BaseConditionDefinition",
+    "BaseDelegateDefinition",
     "BaseParticipantDefinition",
     "BaseTeamDefinition",
     "ConditionDefinition",
+    "DelegateDefinition",
     "MemberName",
     "ModelName",
     "Part",
@@ -108,7 +110,7 @@ class _OneOf:
     are used are imported and get a validator: the union itself would need those of all.
     """
 
-    def __init__(self, *tables: Literal["AGENTS", "TEAMS", "CONDITIONS"]) -> None:
+    def __init__(self, *tables: Literal["AGENTS", "TEAMS", "CONDITIONS", "DELEGATES"]) -> None:
         self._tables = tables
 
     def __get_pydantic_core_schema__(
@@ -182,8 +184,34 @@ class BaseAgentDefinition(BaseParticipantDefinition):
         return True
 
 
+class BaseDelegateDefinition(Part):
+    """An agent or a team as a tool of an agent."""
+
+    if TYPE_CHECKING:  # each kind has the field itself; `type` is a Literal
+        type: Any
+
+    return_value_as_last_message: Switch = False
+    """Whether the result is the last message alone, instead of all with their sources."""
+
+    inner_fields: ClassVar[tuple[str, ...]] = ()
+    """The fields that hold agents and teams inside of it."""
+
+    @property
+    def tool_name(self) -> str:
+        """The name of the tool."""
+        raise NotImplementedError
+
+    @property
+    def runner(self) -> "BaseParticipantDefinition":
+        """The agent or the team."""
+        raise NotImplementedError
+
+
 ConditionDefinition = Annotated[BaseConditionDefinition, _OneOf("CONDITIONS")]
 """When a team stops."""
+
+DelegateDefinition = Annotated[BaseDelegateDefinition, _OneOf("DELEGATES")]
+"""An agent or a team as a tool."""
 
 AgentDefinition = Annotated[BaseAgentDefinition, _OneOf("AGENTS")]
 """One agent."""

@@ -1,4 +1,4 @@
-"""The tables of agents, teams and conditions: a new kind is one row here and one module.
+"""The tables of agents, teams, conditions and delegates: a new kind is one row here and one module.
 
 The unions of `base`, the names accepted in documents, the providers of AutoGen component JSON and
 the builders are derived from the rows. A row names its functions as `module:name`; they are
@@ -11,13 +11,14 @@ from typing import Final
 from teamrun.components.definitions.table import (
     AgentKind,
     ConditionKind,
+    DelegateKind,
     MentionKind,
     Table,
     TeamKind,
 )
 from teamrun.core.component.table import COMPONENTS
 
-__all__ = ["AGENTS", "CONDITIONS", "TEAMS"]
+__all__ = ["AGENTS", "CONDITIONS", "DELEGATES", "TEAMS"]
 
 
 _DEFINITIONS: Final = "teamrun.components.definitions"
@@ -216,3 +217,23 @@ CONDITIONS: Final = Table(
     _condition("or", "OrDefinition", "OrTerminationCondition", names=("any",)),
     _condition("and", "AndDefinition", "AndTerminationCondition", names=("all",)),
 )
+
+DELEGATES: Final = Table(
+    DelegateKind(
+        "agent_tool",
+        definition=f"{_DEFINITIONS}.delegates:AgentToolDefinition",
+        names=("AgentTool",),
+        read=f"{_AUTOGEN}.delegates:read_delegate",
+        build=f"{_BUILDING}.tool_delegates:build_agent_tool",
+        autogen=COMPONENTS["AgentTool"].provider,
+    ),
+    DelegateKind(
+        "team_tool",
+        definition=f"{_DEFINITIONS}.delegates:TeamToolDefinition",
+        names=("TeamTool",),
+        read=f"{_AUTOGEN}.delegates:read_delegate",
+        build=f"{_BUILDING}.tool_delegates:build_team_tool",
+        autogen=COMPONENTS["TeamTool"].provider,
+    ),
+)
+"""Agents and teams as tools."""

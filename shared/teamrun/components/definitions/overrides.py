@@ -2,12 +2,16 @@
 
 from typing import Any, TypeVar, cast
 
-from teamrun.components.definitions.base import ParticipantDefinition, TeamDefinition
+from teamrun.components.definitions.base import (
+    BaseDelegateDefinition,
+    BaseParticipantDefinition,
+    TeamDefinition,
+)
 from teamrun.json_types import JsonObject
 
 __all__ = ["overridden"]
 
-PartT = TypeVar("PartT", bound=ParticipantDefinition)
+PartT = TypeVar("PartT", bound=BaseParticipantDefinition | BaseDelegateDefinition)
 
 
 def overridden(team: TeamDefinition, *, model: str | None, max_turns: int | None) -> TeamDefinition:
@@ -24,12 +28,15 @@ def overridden(team: TeamDefinition, *, model: str | None, max_turns: int | None
 
 
 def _with_model(part: PartT, model: str) -> PartT:
-    changes: JsonObject = {"model": model} if part.uses.models else {}
+    is_called = isinstance(part, BaseParticipantDefinition) and part.uses.models
+    changes: JsonObject = {"model": model} if is_called else {}
     for name in part.inner_fields:
         inner: Any = getattr(part, name)
         if isinstance(inner, tuple):
-            several = cast("tuple[ParticipantDefinition, ...]", inner)
-            changes[name] = tuple(_with_model(each, model) for each in several)
+            several = cast("tuple[BaseParticipantDefinition | str, ...]", inner)
+            changes[name] = tuple(
+                each if isinstance(each, str) else _with_model(each, model) for each in several
+            )
         else:
             changes[name] = _with_model(inner, model)
     return part.model_copy(update=changes)

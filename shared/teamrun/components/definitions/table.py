@@ -6,6 +6,7 @@ from typing import Final, Generic, Literal, NamedTuple, TypeVar
 from teamrun.components.definitions.base import (
     BaseAgentDefinition,
     BaseConditionDefinition,
+    BaseDelegateDefinition,
     BaseTeamDefinition,
     Part,
 )
@@ -14,6 +15,7 @@ from teamrun.core.component.table import load
 __all__ = [
     "AgentKind",
     "ConditionKind",
+    "DelegateKind",
     "Kind",
     "MentionKind",
     "PartT",
@@ -35,7 +37,7 @@ PartClass = type[PartT]
 
 
 class Kind(NamedTuple, Generic[PartT]):
-    """One kind of agent, team or condition."""
+    """One kind of agent, team, condition, or agent or team as a tool."""
 
     type: str
     """Its name in the canonical form, the default of the definition's field `type`."""
@@ -79,6 +81,7 @@ class Kind(NamedTuple, Generic[PartT]):
 AgentKind = Kind[BaseAgentDefinition]
 TeamKind = Kind[BaseTeamDefinition]
 ConditionKind = Kind[BaseConditionDefinition]
+DelegateKind = Kind[BaseDelegateDefinition]
 
 
 class Table(Generic[PartT]):

@@ -9,13 +9,13 @@ from teamrun.components.definitions.agents import (
     HandoffDefinition,
     UserProxyDefinition,
 )
-from teamrun.components.definitions.base import AgentDefinition
+from teamrun.components.definitions.base import AgentDefinition, BaseDelegateDefinition
 from teamrun.components.definitions.contexts import ContextDefinition
 from teamrun.components.definitions.custom_agents import CustomAgentEntry, is_dotted
-from teamrun.components.definitions.kinds import AGENTS
+from teamrun.components.definitions.kinds import AGENTS, DELEGATES
 from teamrun.components.definitions.table import load
 from teamrun.components.reading.fields import Fields, as_list, as_object, construct, read_fields
-from teamrun.components.reading.mentions import check_handoffs
+from teamrun.components.reading.mentions import add_tool, check_handoffs
 from teamrun.components.reading.people import check_person
 from teamrun.components.reading.problems import (
     Problems,
@@ -40,6 +40,8 @@ __all__ = [
 
 _OWN: Final = {"class": "class", "options": "options"}
 """Fields of an agent that only the operator's file may contain; `read_classes` reads them."""
+_RUNNERS: Final = ("agent", "team")
+"""The fields by which an object in `tools` is an agent or a team as a tool."""
 _HANDOFF: Final = {name: name for name in HandoffDefinition.model_fields}
 _CONTEXT: Final = {name: name for name in ContextDefinition.model_fields}
 
@@ -191,25 +193,41 @@ def _without_none(values: JsonMapping) -> JsonObject:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _tools(raw: Any, where: str, scope: Scope, problems: Problems) -> list[str]:
-    names: list[str] = []
+def _tools(
+    raw: Any, where: str, scope: Scope, problems: Problems
+) -> list[str | BaseDelegateDefinition]:
+    tools: list[str | BaseDelegateDefinition] = []
     for index, item in enumerate(as_list(raw, where, problems, what="'tools'")):
         place = pointer(where, index)
         if isinstance(item, Mapping):
-            problems.add(
-                place,
-                "source_not_allowed",
-                "A tool is referred to by its name here, not defined by an object with code;"
-                f" registered: {listed(scope.tools)}.",
-            )
+            delegate = _delegate(cast("JsonMapping", item), place, scope, problems)
+            if delegate is not None:
+                add_tool(tools, delegate, place, problems)
         elif not isinstance(item, str):
             problems.add(place, "invalid_definition", "A tool is given by its name.")
-        elif item in names:
-            problems.add(place, "invalid_definition", f"The tool {shown(item)} occurs twice.")
         else:
             scope.check_tool(item, place, problems)
-            names.append(item)
-    return names
+            add_tool(tools, item, place, problems)
+    return tools
+
+
+def _delegate(
+    item: JsonMapping, where: str, scope: Scope, problems: Problems
+) -> BaseDelegateDefinition | None:
+    """An agent or a team as a tool; None: a problem was added."""
+    written = item.get("type", next((f"{name}_tool" for name in _RUNNERS if name in item), None))
+    kind = DELEGATES.named(written)
+    if kind is None:
+        problems.add(
+            where,
+            "source_not_allowed",
+            "A tool is referred to by its name here, not defined by an object with code;"
+            f" registered: {listed(scope.tools)}. An agent or a team as a tool is an object with"
+            " 'agent' or 'team'.",
+        )
+        return None
+    fields = {name: value for name, value in item.items() if name != "type"}
+    return load(kind.read)(kind.type, fields, where, scope, problems)
 
 
 def read_handoffs(raw: Any, where: str, problems: Problems) -> list[HandoffDefinition]:

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from teamrun.components.definitions.agents import AssistantDefinition, HandoffDefinition
-from teamrun.components.definitions.base import ParticipantDefinition
+from teamrun.components.definitions.base import BaseDelegateDefinition, ParticipantDefinition
 from teamrun.components.definitions.table import MentionKind
 from teamrun.components.reading.problems import Problems, did_you_mean, listed, pointer, shown
 from teamrun.components.reading.scope import Member
 
-__all__ = ["Mention", "check_handoffs", "check_mentions"]
+__all__ = ["Mention", "add_tool", "check_handoffs", "check_mentions"]
 
 
 class Mention(NamedTuple):
@@ -37,7 +37,7 @@ def check_mentions(
     Agents of the operator's own classes may send messages, hand over and call tools that no
     definition lists. In a team that has one, an unknown name is a warning.
     """
-    agents = [agent for member in members for agent in member.definition.voices]
+    agents = [heard for member in members for heard in _heard(member.definition)]
     has_custom_agents = any(agent.uses.agents for agent in agents)
     known = _known(agents)
     known["speaker"] = {name for member in members for name in _names_in(member.definition)}
@@ -55,6 +55,26 @@ def check_mentions(
     _note_strangers(members, problems)
 
 
+def add_tool(
+    tools: list[str | BaseDelegateDefinition],
+    tool: str | BaseDelegateDefinition,
+    where: str,
+    problems: Problems,
+) -> None:
+    """Append a tool of an agent, or note that it has one of that name already."""
+    name = _name_of(tool)
+    if name in map(_name_of, tools):
+        instead = "" if isinstance(tool, str) else " Give one of them another name."
+        detail = f"The tool {shown(name)} occurs twice.{instead}"
+        problems.add(where, "invalid_definition", detail)
+    else:
+        tools.append(tool)
+
+
+def _name_of(tool: str | BaseDelegateDefinition) -> str:
+    return tool if isinstance(tool, str) else tool.tool_name
+
+
 def check_handoffs(agent: AssistantDefinition, where: str, problems: Problems) -> None:
     """Note handoffs to the agent itself, and those that are named like another one or a tool.
 
@@ -63,7 +83,7 @@ def check_handoffs(agent: AssistantDefinition, where: str, problems: Problems) -
         where: The pointer to its handoffs.
         problems: The list to add problems to.
     """
-    taken = {tool.lower(): f"the tool {tool!r}" for tool in agent.tools}
+    taken = {tool.lower(): f"the tool {tool!r}" for tool in agent.tool_names}
     for index, handoff in enumerate(agent.handoffs):
         if handoff.target == agent.name:
             detail = f"{agent.name!r} cannot hand over to itself; name another agent, or a person."
@@ -80,6 +100,14 @@ def _tool_name(handoff: HandoffDefinition) -> str:
     return handoff.name or f"transfer_to_{handoff.target}".lower()
 
 
+def _heard(part: ParticipantDefinition) -> Iterator[ParticipantDefinition]:
+    """The agents whose messages a team sees: also those of agents and teams as tools."""
+    for agent in part.voices:
+        yield agent
+        for inner in agent.inner if isinstance(agent, AssistantDefinition) else ():
+            yield from _heard(inner)
+
+
 def _names_in(part: ParticipantDefinition) -> Iterator[str]:
     """The names of a member, and of those inside of it."""
     yield part.name
@@ -92,6 +120,7 @@ def _known(agents: Sequence[ParticipantDefinition]) -> dict[MentionKind, set[str
     assistants = [agent for agent in agents if isinstance(agent, AssistantDefinition)]
     handoffs = [handoff for agent in assistants for handoff in agent.handoffs]
     tools = {tool for agent in agents for tool in agent.uses.tools}
+    tools |= {tool for agent in assistants for tool in agent.tool_names}
     return {
         # The messages of an inner team carry the names of its agents, not its own.
         "source": {"user", *(agent.name for agent in agents)},

@@ -61,7 +61,7 @@ def with_role(values: JsonObject, role: JsonMapping) -> JsonObject:
     texts = (role.get("system_message"), values.get("system_message"))
     if any(texts):
         joined["system_message"] = "\n\n".join(filter(None, texts))
-    tools = [*(role.get("tools") or ()), *(values.get("tools") or ())]
-    if tools:
-        joined["tools"] = list(dict.fromkeys(tools))
+    given, own = role.get("tools") or (), values.get("tools") or ()
+    if given or own:
+        joined["tools"] = [*given, *(tool for tool in own if tool not in given)]
     return joined

@@ -140,7 +140,10 @@ class TeamReader:
 
     def _named(self, name: str, where: str) -> Member | None:
         if not self.scope.operator:
-            detail = "An agent is written out here as an object with 'name' and 'model'."
+            detail = (
+                "An agent or a team is written out here as an object; only the operator's file"
+                " refers to one by its name."
+            )
             self.problems.add(where, "invalid_definition", detail)
             return None
         if name not in self.scope.member_names:
