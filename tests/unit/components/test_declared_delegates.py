@@ -154,9 +154,25 @@ def test_mistakes_are_refused_at_their_location(spec: Json, at: str, code: str, 
     assert says in caught.value.message
 
 
-def test_two_tools_of_a_component_may_not_have_one_name() -> None:
-    with pytest.raises(DefinitionError, match="'look_up' occurs twice"):
-        registry().resolve(team_spec=team(assistant(tools=[tool()], workbench=[workbench(tool())])))
+def test_a_registered_tool_that_a_component_has_twice_is_one_tool() -> None:
+    spec = team(assistant(tools=[tool()], workbench=[workbench(tool())]))
+
+    assert only_agent(registry().resolve(team_spec=spec).definition).tools == ("look_up",)
+    assert "occurs twice" in registry().validate(team_spec=spec).warnings[-1].detail
+
+
+def test_a_fault_inside_has_no_other_in_consequence(tmp_path: Path) -> None:
+    (tmp_path / "teamrun.yaml").write_text(
+        "version: 1\n"
+        "agents: {w: {model: no}, a: {model: m, tools: [{agent: w}]}}\n"
+        "models: {m: {type: scripted, script: [x]}}\n"
+        "teams: {t: {type: round_robin_group_chat, agents: [a], max_turns: 1}}\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(DefinitionError) as caught:
+        load_registry(tmp_path / "teamrun.yaml", environ={})
+
+    assert [each["pointer"] for each in caught.value.data["problems"]] == ["/agents/w/model"]
 
 
 def test_a_handoff_may_not_be_named_like_an_agent_as_a_tool() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from teamrun.agents import BaseChatAgent
-from teamrun.components.definitions.kinds import AGENTS, CONDITIONS, TEAMS
+from teamrun.components.definitions.kinds import AGENTS, CONDITIONS, DELEGATES, TEAMS
 from teamrun.components.registry import Registry
 from teamrun.testing import ScriptedModel
 from teamrun.tools import FunctionTool
@@ -46,7 +46,7 @@ def test_a_definition_is_read_as_it_was_recorded(case: dict[str, Any]) -> None:
 
 def test_every_kind_is_recorded_in_both_forms() -> None:
     text = "\n".join(json.dumps(case["team_spec"]) for case in RECORDED if case["digest"])
-    kinds = [*AGENTS, *TEAMS, *CONDITIONS]
+    kinds = [*AGENTS, *TEAMS, *CONDITIONS, *DELEGATES]
 
     missing = {kind.type for kind in kinds if f'"type": "{kind.type}"' not in text}
     assert missing - {"assistant_agent"} == set()  # the usual type of an agent

@@ -140,7 +140,10 @@ class _ToolReader:
             tool = _registered(raw, where, self._scope, self._problems)
         else:
             tool = _tool(raw, where, self._scope, self._problems)
-        if tool is not None:
+        if isinstance(tool, str) and tool in self.tools:
+            detail = f"The registered tool {shown(tool)} occurs twice; the agent has it once."
+            self._problems.warn(where, detail)
+        elif tool is not None:
             add_tool(self.tools, tool, where, self._problems)
 
 

@@ -77,11 +77,12 @@ def _society(
     values = _values(fields, "society_of_mind_agent", name)
     spelled = fields.spelled.get("model", "model")
     values["model"] = reader.model(values.get("model"), fields.place("model"), spelled)
-    put_inner(fields, values, "team", reader, scope)
+    unknown = put_inner(fields, values, "team", reader, scope)
     if values.get("model_context") is not None:
         place = fields.place("model_context")
         values["model_context"] = reader.context(values["model_context"], place)
-    made = construct(SocietyOfMindDefinition, fields, _without_none(values), problems)
+    given = _without_none(values)
+    made = construct(SocietyOfMindDefinition, fields, given, problems, unknown=unknown)
     return made if len(problems.found) == before else None
 
 
@@ -97,32 +98,38 @@ def _filter(
     reader = DefinitionReader(scope, problems)
     fields = read_fields(source, where, known, problems, what="a message filter")
     values = _values(fields, "message_filter_agent", name)
-    put_inner(fields, values, "agent", reader, scope)
-    made = construct(MessageFilterDefinition, fields, _without_none(values), problems)
+    unknown = put_inner(fields, values, "agent", reader, scope)
+    given = _without_none(values)
+    made = construct(MessageFilterDefinition, fields, given, problems, unknown=unknown)
     return made if len(problems.found) == before else None
 
 
 def put_inner(
     fields: Fields, values: JsonObject, field: str, reader: DefinitionReader, scope: Scope
-) -> None:
-    """Read the agent or team inside; a problem is added if it is the other one."""
+) -> tuple[str, ...]:
+    """Read the agent or team inside; a problem is added if it is the other one.
+
+    Returns:
+        The field if it was given and has a problem.
+    """
     raw, place = values.pop(field, None), fields.place(field)
     if raw is None:
-        return
+        return ()
     if scope.depth >= _MAX_DEPTH:
         detail = f"Agents and teams are nested more than {_MAX_DEPTH} levels deep."
         reader.problems.add(place, "too_large", detail)
-        return
+        return (field,)
     member = reader.member(raw, place, scope.depth + 1)
     if member is None:
-        return
+        return (field,)
     inner: ParticipantDefinition = member.definition
     if isinstance(inner, BaseTeamDefinition) != (field == "team"):
         other, wanted = ("an agent", "a team") if field == "team" else ("a team", "an agent")
         detail = f"{fields.spelled[field]!r} must be {wanted}; {inner.name!r} is {other}."
         reader.problems.add(place, "invalid_definition", detail)
-        return
+        return (field,)
     values[field] = inner
+    return ()
 
 
 def _values(fields: Fields, kind: str, name: str | None) -> JsonObject:

@@ -34,6 +34,6 @@ def read_delegate(
     fields = read_fields(source, where, row.fields, problems, what=what)
     values = {name: value for name, value in fields.values.items() if value is not None}
     values["type"] = kind
-    put_inner(fields, values, inner, DefinitionReader(scope, problems), scope)
-    made = construct(row.model, fields, values, problems)
+    unknown = put_inner(fields, values, inner, DefinitionReader(scope, problems), scope)
+    made = construct(row.model, fields, values, problems, unknown=unknown)
     return made if len(problems.found) == before else None
