@@ -389,7 +389,7 @@ def compose(
         store=backends.store,
         live=backends.live,
         dispatcher=dispatcher,
-        program=team_program(registry, threads=threads.before),
+        program=team_program(registry, threads=threads.conversation.before),
         owner=owner,
         lease=lease,
         clock=clock,

@@ -195,7 +195,7 @@ class World:
             store=store,
             live=self.live,
             dispatcher=self.mailbox,
-            program=team_program(self.registry, threads=turns.before),
+            program=team_program(self.registry, threads=turns.conversation.before),
             owner="worker",
             duties=duties,
             is_turn=turns.is_turn,

@@ -174,7 +174,8 @@ class Cluster:
         self, owner: str = "w1", *, registry: Registry | None = None, **options: Any
     ) -> Engine:
         options.setdefault(
-            "program", team_program(registry or self.registry, threads=self.turns.before)
+            "program",
+            team_program(registry or self.registry, threads=self.turns.conversation.before),
         )
         options.setdefault("duties", self.duties)
         options.setdefault("is_turn", self.turns.is_turn)

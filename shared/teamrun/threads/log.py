@@ -3,20 +3,17 @@
 A state is read on before it is used, so it is always that of the whole log.
 """
 
+import json
+import logging
 import os
-from typing import Final
-
-from pydantic import ValidationError
+from typing import Any, Final, get_args
 
 from teamrun.core.clock import Clock
 from teamrun.errors import StorageError, ThreadNotFound
 from teamrun.storage.base import ObjectStore
 from teamrun.storage.versions import version_key
 from teamrun.threads.records import (
-    Changed,
-    Created,
-    Deleted,
-    Joined,
+    ThreadBody,
     ThreadEntry,
     ThreadState,
     entry_folder,
@@ -24,8 +21,13 @@ from teamrun.threads.records import (
 
 __all__ = ["ThreadLogs", "thread_not_found"]
 
+logger = logging.getLogger(__name__)
+
 _MOST_CACHED: Final = 500
+_AT_FIRST: Final = 8
+"""How many entries of an unknown thread are read at once; then twice as many, up to `_TOGETHER`."""
 _TOGETHER: Final = 64
+_KINDS: Final = {each.model_fields["kind"].default for each in get_args(ThreadBody)}
 
 
 class ThreadLogs:
@@ -41,7 +43,7 @@ class ThreadLogs:
 
         Raises:
             ThreadNotFound: The tenant has no such thread, or it has been deleted.
-            StorageError: Storage does not respond, or the log is damaged.
+            StorageError: Storage does not respond, or a newer release has written to the log.
         """
         state = await self.any_state(tenant, thread_id)
         if state is None or state.is_deleted:
@@ -52,12 +54,12 @@ class ThreadLogs:
         """The state of a thread, also of one that has been deleted; None without a log.
 
         Raises:
-            StorageError: Storage does not respond, or the log is damaged.
+            StorageError: Storage does not respond, or a newer release has written to the log.
         """
         state = self._states.get((tenant, thread_id)) or ThreadState(thread_id)
-        folder, grown = entry_folder(tenant, thread_id), False
+        folder = entry_folder(tenant, thread_id)
+        count = 1 if state.entries else _AT_FIRST
         while True:
-            count = _TOGETHER if grown or not state.entries else 1
             numbers = range(state.entries, state.entries + count)
             # `version_key` counts from 1, entries from 0; only the form of the name matters.
             found = await self._store.get_many([version_key(folder, n) for n in numbers])
@@ -68,16 +70,10 @@ class ThreadLogs:
                     self._keep((tenant, thread_id), state)
                     return state
                 if n == state.entries:  # else another coroutine has applied it
-                    self._apply(state, data, version_key(folder, n))
-            grown = True
+                    _apply(state, data, version_key(folder, n))
+            count = min(2 * count, _TOGETHER)
 
-    async def append(
-        self,
-        tenant: str,
-        thread_id: str,
-        entries: int,
-        body: Created | Joined | Changed | Deleted,
-    ) -> bool:
+    async def append(self, tenant: str, thread_id: str, entries: int, body: ThreadBody) -> bool:
         """Write entry number `entries`; False if another writer was first.
 
         Raises:
@@ -85,21 +81,49 @@ class ThreadLogs:
         """
         entry = ThreadEntry(n=entries, at=self._clock.now(), nonce=os.urandom(8).hex(), body=body)
         key = version_key(entry_folder(tenant, thread_id), entries)
-        if await self._store.put_new(key, entry.model_dump_json().encode()):
-            return True
-        there = ThreadEntry.model_validate_json(await self._store.get(key))
-        return there.nonce == entry.nonce  # then the response to our own write was lost
-
-    def _apply(self, state: ThreadState, data: bytes, key: str) -> None:
-        try:
-            state.apply(ThreadEntry.model_validate_json(data))
-        except (ValidationError, ValueError) as error:
-            raise StorageError(f"{key} is damaged, or of a newer release.") from error
+        data = entry.model_dump_json().encode()
+        # If the response to our own write was lost, the entry is there already.
+        if not await self._store.put_new(key, data) and await self._store.get(key) != data:
+            return False
+        state = self._states.get((tenant, thread_id))
+        if state is not None and state.entries == entries:
+            state.apply(entry)
+        return True
 
     def _keep(self, key: tuple[str, str], state: ThreadState) -> None:
-        if key not in self._states and len(self._states) >= _MOST_CACHED:
-            self._states.clear()
+        self._states.pop(key, None)
+        while len(self._states) >= _MOST_CACHED:
+            del self._states[next(iter(self._states))]  # the one that was not used for longest
         self._states[key] = state
+
+
+def _apply(state: ThreadState, data: bytes, key: str) -> None:
+    """Apply an entry, or leave it out if it is damaged: its run joins again.
+
+    Raises:
+        StorageError: A newer release has written it.
+    """
+    try:
+        state.apply(ThreadEntry.model_validate_json(data))
+    except ValueError as error:
+        if _is_newer(data):
+            raise StorageError(
+                f"{key} was written by a newer release; update this process."
+            ) from error
+        logger.warning(
+            "An entry of a thread is damaged and is left out",
+            extra={"action": "thread.entry_damaged", "key": key},
+        )
+        state.skip()
+
+
+def _is_newer(data: bytes) -> bool:
+    """Whether an entry has a form, or a kind, that this release does not know."""
+    try:
+        entry: Any = json.loads(data)
+        return entry["v"] != 1 or entry["body"]["kind"] not in _KINDS
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def thread_not_found(thread_id: str) -> ThreadNotFound:

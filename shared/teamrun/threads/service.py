@@ -161,11 +161,11 @@ class ThreadService:
         while True:
             state = await self._state(tenant, thread_id)
             entries = state.entries
-            if busy := await self._turns.active(tenant, state):
+            if busy := await self._turns.ends.first_open(tenant, state):
                 raise ThreadBusy(
-                    f"The thread {thread_id!r} has a run that has not ended; wait for its end, or"
-                    " cancel it.",
-                    run_id=busy[0],
+                    f"The thread {thread_id!r} has a run that has not ended ({busy}); wait for its"
+                    " end, or cancel it.",
+                    run_id=busy,
                 )
             if await self._logs.append(tenant, thread_id, entries, Deleted()):
                 await self._store.delete(list_key(tenant, thread_id))
@@ -222,7 +222,7 @@ class ThreadService:
     async def snapshot(self, tenant: str, thread_id: str) -> ThreadSnapshot:
         """The state from which the next run continues."""
         state = await self._state(tenant, thread_id)
-        run_id, team_state = await self._turns.latest(tenant, state)
+        run_id, team_state = await self._turns.conversation.latest(tenant, state)
         return ThreadSnapshot(thread_id=thread_id, run_id=run_id, state=team_state)
 
     async def _conversation(
@@ -239,7 +239,7 @@ class ThreadService:
                     yield ThreadMessage(run_id=joined.run_id, message=message)
 
     async def _said(self, ref: RunRef) -> "list[JsonObject]":
-        return await self._turns.said(ref)
+        return await self._turns.conversation.said(ref)
 
     async def _state(self, tenant: str, thread_id: str) -> ThreadState:
         if not is_run_id(thread_id):
@@ -247,13 +247,13 @@ class ThreadService:
         return await self._logs.state(tenant, thread_id)
 
     async def _shown(self, tenant: str, state: ThreadState) -> Thread:
-        active = await self._turns.active(tenant, state)
+        active = await self._turns.ends.open(tenant, state)
         return Thread(
             id=state.thread_id,
             status="busy" if active else "idle",
             active_run_id=active[0] if active else None,
             queued_run_ids=active[1:],
-            runs_count=len(state.runs),
+            runs_count=len(state.runs) - len(state.removed),
             revision=state.entries,
             metadata=state.metadata,
             created_at=state.created_at,

@@ -12,13 +12,13 @@ from teamrun.messages import BaseChatMessage
 from teamrun.messages.factory import MessageFactory
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.protocol import CallContext, Outcome
-from teamrun.runs.log.spec import RunSpec
+from teamrun.runs.log.spec import RunSpec, ThreadPart
 from teamrun.teams import BaseGroupChat
 
 __all__ = ["ThreadBefore", "continue_thread", "state_of"]
 
-ThreadBefore = Callable[[str, str, str], Awaitable[JsonObject]]
-"""Returns `state` and `messages` before a run, from the tenant, the thread and the run."""
+ThreadBefore = Callable[[str, ThreadPart, str], Awaitable[JsonObject]]
+"""Returns `state` and `messages` before a run, from the tenant, its thread and its id."""
 
 
 async def continue_thread(
@@ -35,7 +35,7 @@ async def continue_thread(
     async def read(_: CallContext) -> Outcome:
         if before is None:
             raise ThreadMismatch("This process has no threads.")
-        return Outcome(value=await before(spec.tenant, part.thread_id, part.as_of or spec.run_id))
+        return Outcome(value=await before(spec.tenant, part, spec.run_id))
 
     agent = spec.definition.name
     position = journal.position(agent, "thread")
