@@ -1,4 +1,4 @@
-"""The operations on teams of the HTTP API: register, change, add versions, describe."""
+"""The operations on teams of the HTTP API: `TeamQueries` reads, and this module changes."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -9,8 +9,6 @@ from typing import Final
 from pydantic_core import to_json
 
 from teamrun.catalog.bounds import bounded, check_revision
-from teamrun.catalog.diff import differences
-from teamrun.catalog.graph import graph_of
 from teamrun.catalog.idempotency import KeyRecord, first_use
 from teamrun.catalog.lookup import summary_of
 from teamrun.catalog.public import (
@@ -19,13 +17,11 @@ from teamrun.catalog.public import (
     Registered,
     not_found,
     number_of,
-    operators_version,
     own_name,
     placed,
-    plain,
-    version_summary,
     whole_version,
 )
+from teamrun.catalog.queries import TeamQueries
 from teamrun.catalog.records import (
     StoredTeam,
     StoredVersion,
@@ -40,19 +36,10 @@ from teamrun.catalog.requests import (
     VersionRequest,
     check_alias,
 )
-from teamrun.catalog.resources import (
-    TeamDiff,
-    TeamGraph,
-    TeamSchema,
-    TeamVersion,
-    VersionPage,
-)
-from teamrun.catalog.schema import schema_of
 from teamrun.catalog.stored import StoredTeams
 from teamrun.components.catalog import Teams
-from teamrun.components.definitions.base import TeamDefinition
 from teamrun.components.registry import Registry, Resolved
-from teamrun.components.resources import TeamPage, TeamSummary
+from teamrun.components.resources import TeamSummary
 from teamrun.core.clock import Clock
 from teamrun.core.ids import new_id
 from teamrun.errors import (
@@ -90,7 +77,7 @@ MOST_ALIASES: Final = 20
 _SCOPE: Final = "POST /v1/teams"
 
 
-class TeamService:
+class TeamService(TeamQueries):
     """The teams of all tenants; each method takes a tenant and only accesses its own.
 
     A team is named by its name or by its id. All methods raise `StorageError` if storage does not
@@ -113,119 +100,9 @@ class TeamService:
         store: ObjectStore,
         clock: Clock,
     ) -> None:
-        self._registry = registry
-        self._teams = teams
-        self._stored = stored
+        super().__init__(registry, teams, stored)
         self._store = store
         self._clock = clock
-
-    # Reading
-
-    async def list(self, tenant: str, *, limit: int, after: str | None = None) -> TeamPage:
-        """A page of the teams of the operator and of the tenant, by name.
-
-        Raises:
-            UsageError: `after` is not a cursor.
-        """
-        name, tilde, team_id = (after or "~").partition("~")
-        if not tilde:
-            raise UsageError("the cursor is invalid; send `next_cursor` of the page before")
-        teams = await self._teams.all(tenant)
-        left = [team for team in teams if (team.name, team.id) > (name, team_id)]
-        page, has_more = left[:limit], len(left) > limit
-        cursor = f"{page[-1].name}~{page[-1].id}" if has_more else None
-        return TeamPage(data=page, next_cursor=cursor, has_more=has_more)
-
-    async def get(self, tenant: str, name: str) -> TeamSummary:
-        """A team with its newest version.
-
-        Raises:
-            TeamNotFound: There is none.
-        """
-        team = await self._teams.get(tenant, name)
-        if team is None:
-            raise not_found(name)
-        return team
-
-    async def versions(
-        self, tenant: str, name: str, *, limit: int, after: str | None = None
-    ) -> VersionPage:
-        """A page of the versions of a team, the newest first.
-
-        Raises:
-            TeamNotFound: There is no such team.
-            UsageError: `after` is not a cursor.
-        """
-        if after is not None and not (after.isascii() and after.isdigit()):
-            raise UsageError("the cursor is invalid; send `next_cursor` of the page before")
-        if self._is_operators(name):
-            return VersionPage(data=[operators_version(self._registry.resolve(team=name))])
-        team = await self._team(tenant, name)
-        first = team.latest if after is None else min(int(after) - 1, team.latest)
-        numbers = range(first, max(first - limit, 0), -1)
-        found = [await self._version(tenant, team, number) for number in numbers]
-        has_more = bool(numbers) and numbers[-1] > 1
-        return VersionPage(
-            data=[version_summary(team, each) for each in found],
-            next_cursor=str(numbers[-1]) if has_more else None,
-            has_more=has_more,
-        )
-
-    async def version(self, tenant: str, name: str, version: str) -> TeamVersion:
-        """A version of a team: a number, an alias or `latest`.
-
-        Raises:
-            TeamNotFound: There is no such team.
-            TeamVersionNotFound: It has no such version.
-        """
-        if self._is_operators(name):
-            resolved = self._registry.resolve(team=name)
-            if version not in ("latest", resolved.version):
-                raise TeamVersionNotFound(
-                    f"The operator's team {name!r} has one version, {resolved.version!r}."
-                )
-            shown = operators_version(resolved)
-            return TeamVersion(**shown.model_dump(), definition=plain(resolved.definition))
-        team = await self._team(tenant, name)
-        stored = await self._version(tenant, team, number_of(team, version))
-        return whole_version(team, stored)
-
-    async def diff(self, tenant: str, name: str, *, before: str, after: str) -> TeamDiff:
-        """What differs between two versions.
-
-        Raises:
-            TeamNotFound: There is no such team.
-            TeamVersionNotFound: It has no such version.
-        """
-        old = await self.version(tenant, name, before)
-        new = await self.version(tenant, name, after)
-        return TeamDiff(
-            from_version=old.version,
-            to_version=new.version,
-            changes=differences(old.definition, new.definition),
-        )
-
-    async def graph(self, tenant: str, name: str, *, version: str = "latest") -> TeamGraph:
-        """The members of a version, and who may follow whom.
-
-        Raises:
-            TeamNotFound: There is no such team.
-            TeamVersionNotFound: It has no such version.
-        """
-        found, definition = await self._definition(tenant, name, version)
-        return graph_of(definition, version=found)
-
-    async def schema(self, tenant: str, name: str, *, version: str = "latest") -> TeamSchema:
-        """What goes into a run of a version, and what comes out.
-
-        Raises:
-            TeamNotFound: There is no such team.
-            TeamVersionNotFound: It has no such version.
-        """
-        found, definition = await self._definition(tenant, name, version)
-        return schema_of(definition, version=found)
-
-    # Changing
 
     async def create(
         self,
@@ -479,8 +356,6 @@ class TeamService:
 
         await self._changed(tenant, name, change, revision=revision)
 
-    # Steps
-
     async def _changed(
         self,
         tenant: str,
@@ -489,44 +364,42 @@ class TeamService:
         *,
         revision: int | None = None,
     ) -> TeamSummary:
-        self._check_own(name)
-        team_id = (await self._team(tenant, name)).id
+        """The team, after a change that the size of the index may forbid."""
 
-        def write(index: TeamIndex) -> TeamIndex | None:
-            team = index.find(team_id)
-            if team is None:
-                raise not_found(name)
+        def checked(index: TeamIndex, team: StoredTeam) -> Mapping[str, object]:
             check_revision(team, revision)
-            after = team.model_copy(update=change(index, team))
-            if after == team:
-                return None
-            more = {"revision": team.revision + 1, "updated_at": self._clock.now()}
-            return bounded(index, index.having(after.model_copy(update=more)))
+            return change(index, team)
 
-        index = await self._stored.change(tenant, write)
-        team = index.find(team_id)
-        if team is None:
-            raise not_found(name)
-        return await self._shown(tenant, team)
+        self._check_own(name)
+        team = await self._team(tenant, name)
+        return await self._shown(tenant, await self._written(tenant, team.id, checked, bounded))
 
     async def _advanced(self, tenant: str, team_id: str, number: int) -> StoredTeam:
         """The team, after a version that is stored has become its newest one."""
 
-        def advance(index: TeamIndex) -> TeamIndex | None:
-            team = index.find(team_id)
-            if team is None:
-                raise not_found(team_id)
-            if team.latest >= number:
-                return None
-            more = {"latest": number, "revision": team.revision + 1, "updated_at": now}
-            return index.having(team.model_copy(update=more))
+        def advance(_: TeamIndex, team: StoredTeam) -> Mapping[str, object]:
+            return {"latest": max(team.latest, number)}
 
-        now = self._clock.now()
-        index = await self._stored.change(tenant, advance)
-        team = index.find(team_id)
-        if team is None:
-            raise not_found(team_id)
-        return team
+        return await self._written(tenant, team_id, advance, lambda _, after: after)
+
+    async def _written(
+        self,
+        tenant: str,
+        team_id: str,
+        change: Callable[[TeamIndex, StoredTeam], Mapping[str, object]],
+        limit: Callable[[TeamIndex, TeamIndex], TeamIndex],
+    ) -> StoredTeam:
+        """The team, after the fields that `change` returns are written."""
+
+        def write(index: TeamIndex) -> TeamIndex | None:
+            team = _in(index, team_id)
+            after = team.model_copy(update=change(index, team))
+            if after == team:
+                return None
+            more = {"revision": team.revision + 1, "updated_at": self._clock.now()}
+            return limit(index, index.having(after.model_copy(update=more)))
+
+        return _in(await self._stored.change(tenant, write), team_id)
 
     async def _check_not_deleted(self, tenant: str, team_id: str) -> None:
         with suppress(NotFound):
@@ -557,30 +430,6 @@ class TeamService:
         newest = await self._version(tenant, team, team.latest)
         return summary_of(self._registry, team, newest)
 
-    async def _definition(self, tenant: str, name: str, version: str) -> tuple[str, TeamDefinition]:
-        if self._is_operators(name):
-            resolved = self._registry.resolve(team=name)
-            found = await self.version(tenant, name, version)
-            return found.version, resolved.definition
-        team = await self._team(tenant, name)
-        stored = await self._version(tenant, team, number_of(team, version))
-        return str(stored.version), stored.definition
-
-    async def _team(self, tenant: str, name: str) -> StoredTeam:
-        team = (await self._stored.index(tenant)).find(name)
-        if team is None:
-            raise not_found(name)
-        return team
-
-    async def _version(self, tenant: str, team: StoredTeam, number: int) -> StoredVersion:
-        try:
-            return await self._stored.version(tenant, team.id, number)
-        except NotFound:  # it is being deleted
-            raise not_found(team.name) from None
-
-    def _is_operators(self, name: str) -> bool:
-        return name in self._registry.team_names()
-
     def _check_own(self, name: str) -> None:
         if self._is_operators(name):
             raise TeamReadOnly(
@@ -597,3 +446,10 @@ class TeamService:
                 f"There is a team {name!r} already; add a version to it (POST /v1/teams/{name}"
                 "/versions), or choose another name."
             )
+
+
+def _in(index: TeamIndex, team_id: str) -> StoredTeam:
+    team = index.find(team_id)
+    if team is None:
+        raise not_found(team_id)
+    return team
