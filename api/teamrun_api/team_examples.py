@@ -105,8 +105,8 @@ TEAM_EXAMPLES: JsonObject = {
         "version": "2",
         "nodes": [
             {
-                "id": "team",
-                "name": "team",
+                "id": "haiku",
+                "name": "haiku",
                 "type": "round_robin_group_chat",
                 "parent": None,
                 "description": None,
@@ -114,17 +114,17 @@ TEAM_EXAMPLES: JsonObject = {
                 "tools": [],
             },
             {
-                "id": "team/poet",
+                "id": "haiku/poet",
                 "name": "poet",
                 "type": "assistant_agent",
-                "parent": "team",
+                "parent": "haiku",
                 "description": None,
                 "models": ["main"],
                 "tools": [],
             },
         ],
         "edges": [],
-        "mermaid": 'flowchart TD\n  subgraph n0["team (round_robin_group_chat)"]\n'
+        "mermaid": 'flowchart TD\n  subgraph n0["haiku (round_robin_group_chat)"]\n'
         '    n1["poet (assistant_agent)"]\n  end\n',
     },
     "TeamSchema": {

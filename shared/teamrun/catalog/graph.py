@@ -1,24 +1,36 @@
 """The members of a team as nodes, and who may follow whom as edges."""
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from teamrun.catalog.resources import GraphEdge, GraphNode, TeamGraph
-from teamrun.components.definitions.agents import AssistantDefinition
 from teamrun.components.definitions.base import (
     BaseTeamDefinition,
     ParticipantDefinition,
     TeamDefinition,
 )
-from teamrun.components.definitions.teams import RoundRobinDefinition, SelectorDefinition
 
 __all__ = ["graph_of"]
 
+_LEADERS: Final = {"selector_group_chat": "selector", "magentic_one": "orchestrator"}
+"""What lets the members speak, by the type of the team."""
 
-def graph_of(definition: TeamDefinition, *, version: str) -> TeamGraph:
-    """The graph of a definition."""
-    nodes = list(_nodes(definition, None))
-    edges = list(_edges(definition, definition.name))
+_ENTITIES: Final = str.maketrans(
+    {"#": "#35;", '"': "#quot;", "`": "#96;", "<": "#lt;", ">": "#gt;"}
+)
+"""See https://mermaid.js.org/syntax/flowchart.html#entity-codes-to-escape-characters."""
+
+
+def graph_of(definition: TeamDefinition, *, name: str, version: str) -> TeamGraph:
+    """The graph of a definition.
+
+    Args:
+        definition: The definition.
+        name: The name of the team, which the definition may not have.
+        version: The version, as it is written in a response.
+    """
+    team = definition.model_copy(update={"name": name})
+    nodes, edges = list(_nodes(team, None)), list(_edges(team, name))
     return TeamGraph(version=version, nodes=nodes, edges=edges, mermaid=_mermaid(nodes, edges))
 
 
@@ -30,76 +42,62 @@ def _nodes(part: ParticipantDefinition, parent: str | None) -> Iterator[GraphNod
         name=part.name,
         type=part.type,
         parent=parent,
-        description=part.description,
+        description=getattr(part, "description", None),  # a message filter has none
         models=list(uses.models),
         tools=list(part.tool_names if isinstance(part, AssistantDefinition) else uses.tools),
     )
-    for member in part.participants if isinstance(part, BaseTeamDefinition) else ():
-        yield from _nodes(member, here)
+    for inner in part.inner:
+        yield from _nodes(inner, here)
 
 
-def _edges(team: BaseTeamDefinition, here: str) -> Iterator[GraphEdge]:
-    names = [member.name for member in team.participants]
-    if isinstance(team, RoundRobinDefinition) and len(names) > 1:
-        for first, second in pairwise([*names, names[0]]):
-            yield GraphEdge(source=f"{here}/{first}", target=f"{here}/{second}", kind="next")
-    if isinstance(team, SelectorDefinition):
-        for name in names:
-            yield GraphEdge(source=here, target=f"{here}/{name}", kind="selects")
-    yield from _flow(team, here)
-    for member in team.participants:
-        if isinstance(member, AssistantDefinition):
-            for handoff in member.handoffs:
-                if handoff.target in names:  # else to a person
-                    target = f"{here}/{handoff.target}"
-                    yield GraphEdge(source=f"{here}/{member.name}", target=target, kind="handoff")
-        elif isinstance(member, BaseTeamDefinition):
-            yield from _edges(member, f"{here}/{member.name}")
-
-
-def _flow(team: BaseTeamDefinition, here: str) -> Iterator[GraphEdge]:
-    if team.type != "graph_flow":
-        return
-    from teamrun.components.definitions.graphs import GraphFlowDefinition  # few teams need it
-
-    assert isinstance(team, GraphFlowDefinition)
-    for name, node in team.graph.nodes.items():
-        for edge in node.edges:
-            yield GraphEdge(
-                source=f"{here}/{name}",
-                target=f"{here}/{edge.target}",
-                kind="flow",
-                label=edge.condition,
-            )
+def _edges(part: ParticipantDefinition, here: str) -> Iterator[GraphEdge]:
+    for link in part.links if isinstance(part, BaseTeamDefinition) else ():
+        yield GraphEdge(
+            source=here if link.source is None else f"{here}/{link.source}",
+            target=f"{here}/{link.target}",
+            kind=link.kind,
+            label=link.label,
+        )
+    for inner in part.inner:
+        yield from _edges(inner, f"{here}/{inner.name}")
 
 
 def _mermaid(nodes: Sequence[GraphNode], edges: Sequence[GraphEdge]) -> str:
     """A flowchart; see https://mermaid.js.org/syntax/flowchart.html."""
     numbers = {node.id: f"n{number}" for number, node in enumerate(nodes)}
+    parents = {node.id: node.parent for node in nodes}
+    inside: dict[str | None, list[GraphNode]] = {}
+    for node in nodes:
+        inside.setdefault(node.parent, []).append(node)
+    # Mermaid draws no edge from a subgraph to what is inside it, so it begins at one more node.
+    starts = {edge.source: f"{numbers[edge.source]}s" for edge in edges if _is_into(edge, parents)}
 
-    def lines(parent: str | None, depth: int) -> Iterator[str]:
-        for node in nodes:
-            if node.parent == parent:
-                indent, number = "  " * depth, numbers[node.id]
-                label = _quoted(f"{node.name} ({node.type})")
-                if any(each.parent == node.id for each in nodes):
-                    yield f"{indent}subgraph {number}[{label}]"
-                    yield from lines(node.id, depth + 1)
-                    yield f"{indent}end"
-                else:
-                    yield f"{indent}{number}[{label}]"
+    def lines(node: GraphNode, indent: str) -> Iterator[str]:
+        number, label = numbers[node.id], _quoted(f"{node.name} ({node.type})")
+        if node.id not in inside:
+            yield f"{indent}{number}[{label}]"
+            return
+        yield f"{indent}subgraph {number}[{label}]"
+        if node.id in starts:
+            yield f"{indent}  {starts[node.id]}([{_quoted(_LEADERS.get(node.type, 'task'))}])"
+        for each in inside[node.id]:
+            yield from lines(each, indent + "  ")
+        yield f"{indent}end"
 
     arrows = [
-        f"  {numbers[edge.source]} -->"
+        f"  {(starts if _is_into(edge, parents) else numbers)[edge.source]} -->"
         + (f"|{_quoted(edge.label)}|" if edge.label else "")
         + f" {numbers[edge.target]}"
         for edge in edges
-        if edge.source in numbers and edge.target in numbers
     ]
-    return "\n".join(["flowchart TD", *lines(None, 1), *arrows]) + "\n"
+    return "\n".join(["flowchart TD", *lines(nodes[0], "  "), *arrows]) + "\n"
+
+
+def _is_into(edge: GraphEdge, parents: Mapping[str, str | None]) -> bool:
+    """Whether an edge goes from a team to its own member."""
+    return parents[edge.target] == edge.source
 
 
 def _quoted(text: str) -> str:
-    """A label: quotes and line breaks would end it."""
-    plain = " ".join(text.split()).replace("#", "#35;").replace('"', "#quot;")
-    return f'"{plain}"'
+    """A label, without what would end it or be taken for Markdown or HTML."""
+    return f'"{" ".join(text.split()).translate(_ENTITIES)}"'

@@ -139,7 +139,7 @@ class TeamQueries:
             TeamVersionNotFound: It has no such version.
         """
         pinned = await self._pinned(tenant, name, version)
-        return graph_of(pinned.definition, version=pinned.version)
+        return graph_of(pinned.definition, name=pinned.name, version=pinned.version)
 
     async def schema(self, tenant: str, name: str, *, version: str = "latest") -> TeamSchema:
         """What goes into a run of a version, and what comes out.

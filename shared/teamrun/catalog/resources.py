@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from teamrun.components.definitions.base import LinkKind
 from teamrun.core.tolerance import OPEN
 from teamrun.json_types import JsonObject
 
@@ -86,7 +87,7 @@ class GraphNode(_Resource):
     name: str
     type: str
     parent: str | None = None
-    """The node of its team; null for the outermost team."""
+    """The node that it is inside of; null for the outermost team."""
     description: str | None = None
     models: list[str] = []
     tools: list[str] = []
@@ -97,10 +98,12 @@ class GraphEdge(_Resource):
 
     source: str
     target: str
-    kind: Annotated[Literal["next", "selects", "handoff", "flow"], OPEN]
-    """`next` in turn, `selects` by a model, `handoff` by the agent itself, `flow` by the graph."""
+    kind: Annotated[LinkKind, OPEN]
+    """`next` in the order of the team, `starts` at the same time as the others with an edge of this
+    kind, `selects` by a model, `assigns` by a member, `handoff` by the agent itself, `flow` by the
+    graph. The source of `starts` and `selects` is the team of the target."""
     label: str | None = None
-    """The condition of the edge."""
+    """The condition of the edge, or the number of rounds."""
 
 
 class TeamGraph(_Resource):

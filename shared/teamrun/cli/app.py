@@ -44,6 +44,7 @@ from teamrun.cli.groups import CommandGroup, group_app
 from teamrun.cli.teams import alias as teams_alias
 from teamrun.cli.teams import delete as teams_delete
 from teamrun.cli.teams import diff as teams_diff
+from teamrun.cli.teams import graph as teams_graph
 from teamrun.cli.teams import list as teams_list
 from teamrun.cli.teams import push as teams_push
 from teamrun.cli.teams import show as teams_show
@@ -87,6 +88,7 @@ COMMANDS = {
     "teams show": teams_show,
     "teams versions": teams_versions,
     "teams diff": teams_diff,
+    "teams graph": teams_graph,
     "teams alias": teams_alias,
     "teams delete": teams_delete,
     "batch submit": batch_submit,

@@ -46,6 +46,7 @@ def test_the_commands_are_those_that_are_promised() -> None:
         "teams show",
         "teams versions",
         "teams diff",
+        "teams graph",
         "teams alias",
         "teams delete",
         "batch submit",

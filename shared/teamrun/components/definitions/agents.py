@@ -129,6 +129,11 @@ class AssistantDefinition(BaseAgentDefinition):
         """Whether it has handoffs."""
         return bool(self.handoffs)
 
+    @property
+    def handoff_targets(self) -> tuple[str, ...]:
+        """The targets of its handoffs."""
+        return tuple(handoff.target for handoff in self.handoffs)
+
 
 class UserProxyDefinition(BaseAgentDefinition):
     """A person: the run waits for the answer without occupying a worker."""

@@ -32,6 +32,8 @@ __all__ = [
     "BaseTeamDefinition",
     "ConditionDefinition",
     "DelegateDefinition",
+    "Link",
+    "LinkKind",
     "MemberName",
     "ModelName",
     "Part",
@@ -94,6 +96,22 @@ class Uses(NamedTuple):
     """Registered tools."""
     agents: tuple[str, ...] = ()
     """Registered classes of agents."""
+
+
+LinkKind = Literal["next", "starts", "selects", "assigns", "handoff", "flow"]
+"""`next` in the order of the team, `starts` at the same time as the others that have such a link,
+`selects` by a model, `assigns` by a member, `handoff` by the agent itself, `flow` by the graph."""
+
+
+class Link(NamedTuple):
+    """A member of a team, and who may speak before it."""
+
+    kind: LinkKind
+    source: str | None
+    """The member that speaks before; None: the team itself lets the target speak."""
+    target: str
+    label: str | None = None
+    """When the target speaks."""
 
 
 class BaseConditionDefinition(Part):
@@ -183,6 +201,11 @@ class BaseAgentDefinition(BaseParticipantDefinition):
         """Whether it may hand over to another agent."""
         return True
 
+    @property
+    def handoff_targets(self) -> tuple[str, ...]:
+        """The agents to which it may hand over, as far as the definition names them."""
+        return ()
+
 
 class BaseDelegateDefinition(Part):
     """An agent or a team as a tool of an agent."""
@@ -235,6 +258,16 @@ class BaseTeamDefinition(BaseParticipantDefinition):
     """Whether the assistants have tools for keys and values that they share; None: no."""
 
     inner_fields: ClassVar[tuple[str, ...]] = ("participants",)
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """Who may speak after whom, as far as the definition says."""
+        return ()
+
+    @property
+    def names(self) -> list[str]:
+        """The names of its participants."""
+        return [member.name for member in self.participants]
 
     @property
     def voices(self) -> tuple[BaseParticipantDefinition, ...]:

@@ -90,3 +90,8 @@ class MessageFilterDefinition(BaseAgentDefinition):
     def hands_off(self) -> bool:
         """Whether the agent inside does."""
         return self.agent.hands_off
+
+    @property
+    def handoff_targets(self) -> tuple[str, ...]:
+        """Those of the agent inside."""
+        return self.agent.handoff_targets

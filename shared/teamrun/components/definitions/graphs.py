@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from teamrun.components.definitions.base import BaseTeamDefinition, MemberName, Part
+from teamrun.components.definitions.base import BaseTeamDefinition, Link, MemberName, Part
 from teamrun.components.definitions.teams import Agents
 from teamrun.teams.digraph import DiGraph
 
@@ -70,3 +70,12 @@ class GraphFlowDefinition(BaseTeamDefinition):
         if graph.get_has_cycles() and not any(info.data.get(name, True) for name in bounds):
             raise ValueError("it has a cycle, so the team needs 'termination' or 'max_turns'")
         return definition
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """The edges, with their conditions."""
+        return tuple(
+            Link("flow", name, edge.target, edge.condition)
+            for name, node in self.graph.nodes.items()
+            for edge in node.edges
+        )

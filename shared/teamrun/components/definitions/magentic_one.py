@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from teamrun.components.definitions.base import BaseTeamDefinition, ModelName, Uses
+from teamrun.components.definitions.base import BaseTeamDefinition, Link, ModelName, Uses
 from teamrun.components.definitions.teams import Agents
 from teamrun.models.scalars import Count
 
@@ -33,3 +33,8 @@ class MagenticOneDefinition(BaseTeamDefinition):
     def uses(self) -> Uses:
         """The model of the orchestrator."""
         return Uses(models=(self.model,))
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """The orchestrator may choose each of them."""
+        return tuple(Link("selects", None, name) for name in self.names)

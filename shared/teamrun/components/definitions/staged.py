@@ -1,11 +1,13 @@
 """Teams that work in steps, as data."""
 
+from itertools import pairwise
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from teamrun.components.definitions.base import (
     BaseTeamDefinition,
+    Link,
     MemberName,
     ParticipantDefinition,
 )
@@ -36,18 +38,28 @@ class StagedDefinition(BaseTeamDefinition):
     @model_validator(mode="after")
     def _role_is_a_member(self) -> Self:
         named = getattr(self, self.role) if self.role else None
-        names = [member.name for member in self.participants]
-        if named is not None and named not in names:
-            raise ValueError(f"{self.role!r} names {named!r}, and the members are {names}")
-        if named is not None and len(names) < 2:
+        if named is not None and named not in self.names:
+            raise ValueError(f"{self.role!r} names {named!r}, and the members are {self.names}")
+        if named is not None and len(self.names) < 2:
             raise ValueError(f"{self.role!r} is the only member; the team needs others")
         return self
+
+    def _at_once(self, last: str | None, label: str | None = None) -> tuple[Link, ...]:
+        """All start at the same time, and `last` speaks after them."""
+        others = [name for name in self.names if name != last]
+        start = (Link("starts", None, name, label) for name in others)
+        return (*start, *(Link("next", name, last) for name in others if last is not None))
 
 
 class SequentialDefinition(StagedDefinition):
     """A team whose members speak once each, one after another."""
 
     type: Literal["sequential"] = "sequential"
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """From each member to the next one."""
+        return tuple(Link("next", *pair) for pair in pairwise(self.names))
 
 
 class ConcurrentDefinition(StagedDefinition):
@@ -57,6 +69,11 @@ class ConcurrentDefinition(StagedDefinition):
     type: Literal["concurrent"] = "concurrent"
     synthesizer: MemberName | None = None
     final_prompt: str | None = None
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """All answer; then the synthesizer, if there is one, combines."""
+        return self._at_once(self.synthesizer)
 
 
 class HierarchicalDefinition(StagedDefinition):
@@ -69,6 +86,14 @@ class HierarchicalDefinition(StagedDefinition):
     rounds: Count = 3
     final_prompt: str | None = None
 
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """The manager assigns parts, and reads the results."""
+        manager = self.manager or self.names[0]
+        others = [name for name in self.names if name != manager]
+        there = (Link("assigns", manager, name) for name in others)
+        return (*there, *(Link("next", name, manager) for name in others))
+
 
 class DebateDefinition(StagedDefinition):
     """A team whose members debate, with a judge."""
@@ -80,6 +105,12 @@ class DebateDefinition(StagedDefinition):
     rounds: Count = 2
     final_prompt: str | None = None
 
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """All debate; then the judge decides."""
+        label = f"{self.rounds} rounds" if self.rounds > 1 else None
+        return self._at_once(self.judge or self.names[-1], label)
+
 
 class CompetitiveDefinition(StagedDefinition):
     """A team whose members compete with proposals."""
@@ -89,6 +120,11 @@ class CompetitiveDefinition(StagedDefinition):
     judge: MemberName | None = None
     enough: Count | None = None
     final_prompt: str | None = None
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """All propose; then the judge, if there is one, chooses."""
+        return self._at_once(self.judge)
 
     @model_validator(mode="after")
     def _there_are_enough(self) -> Self:

@@ -5,6 +5,7 @@ Models and tools are names that the operator registered; texts may contain `${NA
 operator's file, unexpanded, so no secret is ever part of a definition.
 """
 
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -12,6 +13,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from teamrun.components.definitions.base import (
     BaseAgentDefinition,
     BaseTeamDefinition,
+    Link,
     ModelName,
     ParticipantDefinition,
     Uses,
@@ -26,6 +28,12 @@ class RoundRobinDefinition(BaseTeamDefinition):
     """A team whose participants speak in turn."""
 
     type: Literal["round_robin_group_chat"] = "round_robin_group_chat"
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """From each participant to the next one, and from the last one to the first one."""
+        circle = [*self.names, self.names[0]] if len(self.names) > 1 else []
+        return tuple(Link("next", *pair) for pair in pairwise(circle))
 
 
 class SelectorDefinition(BaseTeamDefinition):
@@ -53,6 +61,11 @@ class SelectorDefinition(BaseTeamDefinition):
         """The model that chooses."""
         return Uses(models=(self.model,))
 
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """The model may choose each of them."""
+        return tuple(Link("selects", None, name) for name in self.names)
+
 
 def _only_agents(members: tuple[ParticipantDefinition, ...]) -> tuple[ParticipantDefinition, ...]:
     for member in members:
@@ -78,3 +91,15 @@ class SwarmDefinition(BaseTeamDefinition):
         if isinstance(first, BaseAgentDefinition) and not first.hands_off:
             raise ValueError(f"begins with {first.name!r}, which needs 'handoffs'")
         return members
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """The handoffs, without those to a person."""
+        names = set(self.names)
+        return tuple(
+            Link("handoff", member.name, target)
+            for member in self.participants
+            if isinstance(member, BaseAgentDefinition)
+            for target in member.handoff_targets
+            if target in names
+        )
