@@ -15,6 +15,7 @@ __all__ = [
 ]
 
 _VERSION = re.compile(r'"v(\d{1,6})"')
+_UNQUOTED = re.compile(r'"?v?(\d{1,6})"?')
 _TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 
 
@@ -49,8 +50,17 @@ def version_in(if_match: str | None) -> int | None:
         return None
     found = _VERSION.fullmatch(if_match.strip())
     if found is None:
-        raise PreconditionFailed("If-Match is not an ETag of the resource; read it again.")
+        raise PreconditionFailed(_no_tag(if_match.strip()))
     return int(found[1])
+
+
+def _no_tag(if_match: str) -> str:
+    meant = _UNQUOTED.fullmatch(if_match)
+    hint = "" if meant is None else f" Did you mean `{version_tag(int(meant[1]))}`?"
+    return (
+        f"If-Match is `{if_match[:80]}`, which is no ETag of the resource. Send one ETag as a GET"
+        f" of the resource has it, with its quotes.{hint}"
+    )
 
 
 def version_if_given(if_match: str | None) -> int | None:

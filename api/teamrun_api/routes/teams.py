@@ -20,14 +20,21 @@ from teamrun.errors import (
     TooManyTeams,
     UsageError,
 )
-from teamrun_api.answers import json_answer
+from teamrun_api.answers import json_answer, not_modified
 from teamrun_api.bodies import Defined, DefinitionBody, JsonBody
-from teamrun_api.conditional import blob_tag, version_if_given, version_in, version_tag
+from teamrun_api.conditional import (
+    blob_tag,
+    matches,
+    version_if_given,
+    version_in,
+    version_tag,
+)
 from teamrun_api.declare import (
     BODY,
     IDEMPOTENCY_KEY,
     IF_MATCH,
     IF_MATCH_OR_ANY,
+    IF_NONE_MATCH,
     answer,
     problems,
     takes,
@@ -51,8 +58,11 @@ def tagged(
     team: TeamSummary, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     """A team with its entity tag."""
-    tag = blob_tag(team.digest) if team.revision is None else version_tag(team.revision)
-    return json_answer(team, status=status, headers={"ETag": tag, **(headers or {})})
+    return json_answer(team, status=status, headers={"ETag": _tag(team), **(headers or {})})
+
+
+def _tag(team: TeamSummary) -> str:
+    return blob_tag(team.digest) if team.revision is None else version_tag(team.revision)
 
 
 @router.post(
@@ -133,12 +143,17 @@ async def list_teams(
     summary="Read a registered team",
     responses={
         200: answer("The team.", TeamSummary, "Team", "ETag"),
+        304: {"description": "The team has not changed."},
         **problems(TeamNotFound),
     },
+    openapi_extra={"parameters": [IF_NONE_MATCH]},
 )
 async def get_team(call: TeamReader, name: TeamName) -> Response:
     """Read one team."""
-    return tagged(await call.teams.get(call.tenant, name))
+    team = await call.teams.get(call.tenant, name)
+    if matches(call.header("if-none-match"), _tag(team)):
+        return not_modified(_tag(team))
+    return tagged(team)
 
 
 @router.patch(

@@ -106,9 +106,9 @@ def post(
     )
 
 
-def delete(path: str) -> Request[None]:
+def delete(path: str, *, headers: Mapping[str, str] | None = None) -> Request[None]:
     """A DELETE request."""
-    return Request(method="DELETE", path=path, read=nothing)
+    return Request(method="DELETE", path=path, read=nothing, headers=headers or {})
 
 
 def given(**fields: object) -> JsonObject:

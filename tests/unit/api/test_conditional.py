@@ -2,7 +2,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from teamrun_api.conditional import matches, revision_tag
+from teamrun.errors import PreconditionFailed
+from teamrun_api.conditional import matches, revision_tag, version_in
 
 
 @dataclass(frozen=True)
@@ -28,3 +29,21 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_if_none_match_compares_entity_tags(case: Case) -> None:
     assert matches(case.header, revision_tag(7)) is case.same
+
+
+@pytest.mark.parametrize(
+    ("header", "hint"),
+    [
+        ("3", 'Did you mean `"v3"`?'),
+        ("v3", 'Did you mean `"v3"`?'),
+        ('"3"', 'Did you mean `"v3"`?'),
+        ('W/"v3"', "with its quotes."),
+        ('"v1", "v2"', "Send one ETag"),
+        ("x" * 500, f"`{'x' * 80}`, which"),
+    ],
+)
+def test_an_if_match_that_is_no_tag_says_what_to_send(header: str, hint: str) -> None:
+    with pytest.raises(PreconditionFailed) as refused:
+        version_in(header)
+
+    assert hint in refused.value.message

@@ -53,3 +53,14 @@ async def test_a_push_that_added_nothing_says_that_it_is_replayed() -> None:
         again = await w.client.post(at, json=solo("Two."), headers=headers)
         assert (again.status_code, again.json()["version"]) == (200, "2")
         assert again.headers["idempotency-replayed"] == "true"
+
+
+async def test_a_team_that_has_not_changed_is_304() -> None:
+    async with haiku() as w:
+        for at in ("/v1/teams/haiku", "/v1/teams/writers"):
+            seen = (await w.client.get(at)).headers["etag"]
+            same = await w.client.get(at, headers={"If-None-Match": f'"x", {seen}'})
+            assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", seen)
+        seen = {"If-None-Match": (await w.client.get("/v1/teams/haiku")).headers["etag"]}
+        await ok(w.client.post("/v1/teams/haiku/versions", json=solo("Three.")), 201)
+        assert (await ok(w.client.get("/v1/teams/haiku", headers=seen)))["version"] == "3"

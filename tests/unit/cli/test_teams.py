@@ -75,6 +75,7 @@ def test_show_prints_the_version_that_is_named() -> None:
         "/v1/teams/haiku",
     ]
     assert done.stdout.startswith("haiku@2  team_")
+    assert f"  revision {TEAM['revision']}\n" in done.stdout
     assert '"poet"' in done.stdout
 
 
@@ -88,6 +89,7 @@ def test_show_prints_the_version_that_is_named() -> None:
             '~ /participants/0/system_message "Write a haiku." -> "Write a haiku on the topic."',
         ),
         (["alias", "haiku", "production", "2"], "StoredTeam", "haiku@production is haiku@2"),
+        (["graph", "haiku@2"], "TeamGraph", "flowchart TD\n"),
     ],
 )
 def test_what_else_is_printed(arguments: list[str], example: str, expected: str) -> None:
@@ -104,6 +106,33 @@ def test_show_refuses_an_at_sign_without_a_version() -> None:
     with scripted_api() as api:
         done = typed(api.url, "show", "haiku@")
     assert (done.exit_code, "no version after the '@'" in done.stderr) == (2, True)
+
+
+def test_a_change_can_name_the_revision_that_it_is_based_on(tmp_path: Path) -> None:
+    file = tmp_path / "haiku.json"
+    file.write_text('{"type": "x"}', encoding="utf-8")
+    given = ("--revision", "3")
+    for words, reply in (
+        (("delete", "haiku", *given), Given(204, b"")),
+        (("alias", "haiku", "production", "2", *given), answer(TEAM)),
+        (("push", "haiku", str(file), *given), answer(VERSION, 201)),
+    ):
+        with scripted_api(reply) as api:
+            done = typed(api.url, *words)
+        assert (done.exit_code, api.asked[0].headers["if-match"]) == (0, '"v3"')
+
+
+def test_push_of_a_revision_registers_no_team(tmp_path: Path) -> None:
+    file = tmp_path / "haiku.json"
+    file.write_text('{"type": "x"}', encoding="utf-8")
+    with scripted_api(problem(404, "team_not_found"), answer(TEAM, 201)) as api:
+        done = typed(api.url, "push", "haiku", str(file), "--revision", "3")
+    assert (len(api.asked), done.exit_code != 0) == (1, True)
+
+
+def test_a_revision_is_of_one_team() -> None:
+    done = typed("http://127.0.0.1:1", "delete", "haiku", "poem", "--revision", "3")
+    assert "--revision is of one team" in str(done.exception)
 
 
 def test_delete_prints_the_name() -> None:

@@ -80,12 +80,12 @@ CALLS: dict[str, Request[Any] | Paged[Any] | Lines[Any]] = {
     "updateTeam": teams.update(
         "haiku", new_name="poem", description="d", metadata={"a": "b"}, revision=3
     ),
-    "deleteTeam": teams.delete_team("haiku"),
-    "addTeamVersion": teams.add_version("haiku", {}, comment="c", idempotency_key="k"),
+    "deleteTeam": teams.delete_team("haiku", revision=3),
+    "addTeamVersion": teams.add_version("haiku", {}, comment="c", revision=3, idempotency_key="k"),
     "listTeamVersions": teams.versions("haiku", limit=3, after="c"),
     "getTeamVersion": teams.get_version("haiku", 2),
     "putTeamAlias": teams.put_alias("haiku", "production", 2, revision=3),
-    "deleteTeamAlias": teams.delete_alias("haiku", "production"),
+    "deleteTeamAlias": teams.delete_alias("haiku", "production", revision=3),
     "diffTeamVersions": teams.diff("haiku", 1, 2),
     "getTeamGraph": teams.graph("haiku", version=2),
     "getTeamSchema": teams.schema("haiku", version="production"),

@@ -6,7 +6,7 @@ import typer
 
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.server import DEFAULT_URL, connect, print_value
-from teamrun.cli.teams.options import TeamArgument
+from teamrun.cli.teams.options import RevisionOption, TeamArgument
 from teamrun.client.calls import teams
 
 __all__ = ["EXAMPLE", "command"]
@@ -18,6 +18,7 @@ def command(
     team: TeamArgument,
     alias: Annotated[str, typer.Argument(envvar="TEAMRUN_ALIAS", help="The alias.")],
     version: Annotated[int, typer.Argument(envvar="TEAMRUN_TEAM_VERSION", help="The version.")],
+    revision: RevisionOption = None,
     url: UrlOption = DEFAULT_URL,
     api_key: ApiKeyOption = None,
     json_: JsonOption = False,
@@ -26,7 +27,7 @@ def command(
     with connect(url, api_key) as client:
         print_value(
             client,
-            teams.put_alias(team, alias, version),
+            teams.put_alias(team, alias, version, revision=revision),
             lambda found: f"{found.name}@{alias} is {found.name}@{found.aliases[alias]}",
             as_json=json_,
         )

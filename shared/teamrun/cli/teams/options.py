@@ -4,10 +4,19 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["TeamArgument", "parted"]
+__all__ = ["RevisionOption", "TeamArgument", "parted"]
 
 TeamArgument = Annotated[
     str, typer.Argument(envvar="TEAMRUN_TEAM", help="The name or id of a registered team.")
+]
+
+RevisionOption = Annotated[
+    int | None,
+    typer.Option(
+        "--revision",
+        envvar="TEAMRUN_TEAM_REVISION",
+        help="Change the team only if this is its revision, which `teams show` prints.",
+    ),
 ]
 
 

@@ -8,7 +8,7 @@ from teamrun.cli.given import in_file, named_team
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.screen import print_json, result
 from teamrun.cli.server import DEFAULT_URL, connect
-from teamrun.cli.teams.options import TeamArgument
+from teamrun.cli.teams.options import RevisionOption, TeamArgument
 from teamrun.client.calls import teams
 from teamrun.client.errors import InvalidDefinitionError, TeamNotFoundError
 from teamrun.client.sync import Client
@@ -38,6 +38,7 @@ def command(
             "--alias", envvar="TEAMRUN_ALIAS", help="Point this alias to the version then."
         ),
     ] = None,
+    revision: RevisionOption = None,
     url: UrlOption = DEFAULT_URL,
     api_key: ApiKeyOption = None,
     json_: JsonOption = False,
@@ -48,7 +49,7 @@ def command(
         raise UsageError(f"{file!r} is not a .json file; export the team as JSON.")
     with connect(url, api_key) as client:
         try:
-            version = _pushed(client, team, definition, comment)
+            version = _pushed(client, team, definition, comment, revision)
         except InvalidDefinitionError as error:
             raise in_file(_as_read(error), file) from error
         if alias is not None:
@@ -59,10 +60,15 @@ def command(
             result(f"{team}@{version}")
 
 
-def _pushed(client: Client, team: str, definition: JsonMapping, comment: str | None) -> str:
+def _pushed(
+    client: Client, team: str, definition: JsonMapping, comment: str | None, revision: int | None
+) -> str:
     try:
-        return client.teams.add_version(team, definition, comment=comment).version
+        added = client.teams.add_version(team, definition, comment=comment, revision=revision)
+        return added.version
     except TeamNotFoundError:
+        if revision is not None:
+            raise
         return client.teams.create(team, definition, comment=comment).version
 
 

@@ -29,7 +29,8 @@ def command(
             return
         summary = client.teams.get(name)
     version = call.value(reply)
-    result(f"{summary.name}@{version.version}  {summary.id}  {version.digest}")
+    revision = "" if summary.revision is None else f"  revision {summary.revision}"
+    result(f"{summary.name}@{version.version}  {summary.id}  {version.digest}{revision}")
     for text in (summary.description, version.comment, ", ".join(version.aliases)):
         if text:
             result(text)

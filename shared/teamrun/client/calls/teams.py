@@ -109,12 +109,17 @@ def update(
         revision: The `revision` that the change is based on; without it, any.
     """
     body = given(name=new_name, description=description, metadata=metadata)
-    return _if_match(post(path_of("teams", name), _TEAM, body, method="PATCH"), revision)
+    return _put(post(path_of("teams", name), _TEAM, body, method="PATCH"), revision)
 
 
-def delete_team(name: str) -> Request[None]:
-    """Delete a team with its versions; its runs go on."""
-    return delete(path_of("teams", name))
+def delete_team(name: str, *, revision: int | None = None) -> Request[None]:
+    """Delete a team with its versions; its runs go on.
+
+    Args:
+        name: The team.
+        revision: The `revision` that the change is based on; without it, any.
+    """
+    return delete(path_of("teams", name), headers=_if_match(revision))
 
 
 def add_version(
@@ -122,6 +127,7 @@ def add_version(
     team_spec: JsonMapping,
     *,
     comment: str | None = None,
+    revision: int | None = None,
     idempotency_key: str | None = None,
 ) -> Request[TeamVersion]:
     """Add a version, unless the newest one has the same definition; the result is that version.
@@ -130,11 +136,13 @@ def add_version(
         name: The team.
         team_spec: A definition, or AutoGen component JSON.
         comment: A text about the version.
+        revision: The `revision` of the team that the change is based on; without it, any.
         idempotency_key: The key; without one, a random key that all attempts share.
     """
     body = given(team_spec=team_spec, comment=comment)
     path = path_of("teams", name, "versions")
-    return post(path, _VERSION, body, idempotency_key=idempotency_key)
+    request = post(path, _VERSION, body, idempotency_key=idempotency_key)
+    return replace(request, headers={**request.headers, **_if_match(revision)})
 
 
 def versions(name: str, *, limit: int | None = None, after: str | None = None) -> Paged[Version]:
@@ -171,12 +179,18 @@ def put_alias(
         revision: The `revision` of the team that the change is based on; without it, any.
     """
     path = path_of("teams", name, "aliases", alias)
-    return _if_match(post(path, _TEAM, {"version": version}, method="PUT"), revision)
+    return _put(post(path, _TEAM, {"version": version}, method="PUT"), revision)
 
 
-def delete_alias(name: str, alias: str) -> Request[None]:
-    """Delete an alias; the version that it points to stays."""
-    return delete(path_of("teams", name, "aliases", alias))
+def delete_alias(name: str, alias: str, *, revision: int | None = None) -> Request[None]:
+    """Delete an alias; the version that it points to stays.
+
+    Args:
+        name: The team.
+        alias: The alias.
+        revision: The `revision` of the team that the change is based on; without it, any.
+    """
+    return delete(path_of("teams", name, "aliases", alias), headers=_if_match(revision))
 
 
 def diff(name: str, before: int | str, after: int | str = "latest") -> Request[TeamDiff]:
@@ -210,7 +224,10 @@ def schema(name: str, *, version: int | str | None = None) -> Request[TeamSchema
     return get(path_of("teams", name, "schema"), _SCHEMA, query={"version": version})
 
 
-def _if_match(request: Request[TeamSummary], revision: int | None) -> Request[TeamSummary]:
-    known = "*" if revision is None else f'"v{revision}"'
-    headers = {"Content-Type": request.headers["Content-Type"], "If-Match": known}
-    return replace(request, headers=headers)
+def _put(request: Request[TeamSummary], revision: int | None) -> Request[TeamSummary]:
+    headers = {"Content-Type": request.headers["Content-Type"], "If-Match": "*"}
+    return replace(request, headers={**headers, **_if_match(revision)})
+
+
+def _if_match(revision: int | None) -> dict[str, str]:
+    return {} if revision is None else {"If-Match": f'"v{revision}"'}
