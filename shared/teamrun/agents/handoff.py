@@ -1,13 +1,15 @@
 """Handing the conversation to another agent, as a tool that the model can call."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from pydantic import BaseModel, model_validator
 
 from teamrun.core.checks import checked_list
+from teamrun.core.overriding import is_replaced
 from teamrun.json_types import JsonObject
 from teamrun.tools.function import FunctionTool
+from teamrun.tools.schema import ParametersSchema, ToolSchema
 
 __all__ = ["Handoff", "handoffs_by_name"]
 
@@ -50,6 +52,24 @@ class Handoff(BaseModel, defer_build=True):
             return self.message
 
         return FunctionTool(hand_over, self.description, name=self.name, strict=True)
+
+    @property
+    def schema(self) -> ToolSchema:
+        """The schema of `handoff_tool`."""
+        if is_replaced(self, "handoff_tool", _TOOL):
+            return self.handoff_tool.schema
+        # To make the tool, and the class of its arguments, takes 2 ms.
+        return ToolSchema(
+            name=self.name,
+            description=self.description,
+            parameters=ParametersSchema(
+                type="object", properties={}, required=[], additionalProperties=False
+            ),
+            strict=True,
+        )
+
+
+_TOOL: Final = Handoff.handoff_tool
 
 
 def handoffs_by_name(handoffs: Sequence[Handoff | str]) -> dict[str, Handoff]:

@@ -14,9 +14,7 @@ from teamrun.tools.schema import ToolSchema
 __all__ = ["with_arguments"]
 
 
-def with_arguments(
-    client: ChatCompletionClient, arguments: JsonMapping
-) -> ChatCompletionClient:
+def with_arguments(client: ChatCompletionClient, arguments: JsonMapping) -> ChatCompletionClient:
     """Add arguments to every call; those that a call gives itself win.
 
     Args:

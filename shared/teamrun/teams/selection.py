@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from teamrun.messages import AssistantMessage, LLMMessage, UserMessage
 
@@ -88,11 +89,17 @@ def mentioned(text: str, names: Sequence[str]) -> list[str]:
     name inside of a longer name is not counted. In scripts without spaces between words, such as
     Chinese, a name may stand directly beside other letters.
     """
+    pattern, forms = _reading_of(tuple(names))
+    found = {forms[hit[0]] for hit in pattern.finditer(unicodedata.normalize("NFC", text))}
+    return [name for name in names if name in found]
+
+
+@lru_cache
+def _reading_of(names: tuple[str, ...]) -> tuple[re.Pattern[str], Mapping[str, str]]:
+    """The pattern of the names in all their forms, and the name of each form."""
     forms = {unicodedata.normalize("NFC", form): name for name in names for form in _forms(name)}
     longest_first = sorted(forms, key=len, reverse=True)
-    pattern = "|".join(_bounded(form) for form in longest_first)
-    found = {forms[hit[0]] for hit in re.finditer(pattern, unicodedata.normalize("NFC", text))}
-    return [name for name in names if name in found]
+    return re.compile("|".join(_bounded(form) for form in longest_first)), forms
 
 
 def mentioned_in_behaviour_1(text: str, names: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from teamrun.agents import Handoff
+from teamrun.tools import FunctionTool
 
 
 def test_only_a_target_has_to_be_given() -> None:
@@ -30,6 +31,20 @@ async def test_a_handoff_is_a_strict_tool_without_arguments() -> None:
         "strict": True,
     }
     assert await tool.run_json({}) == "over"
+    assert Handoff(target="bob").schema == tool.schema
+
+
+def test_a_subclass_shows_the_model_its_own_tool() -> None:
+    class Urgent(Handoff):
+        @property
+        def handoff_tool(self) -> FunctionTool:
+            return FunctionTool(call_bob, "Call Bob at once.", name=self.name)
+
+    async def call_bob(reason: str) -> None: ...
+
+    schema = Urgent(target="bob").schema
+    assert schema.get("description") == "Call Bob at once."
+    assert list(schema["parameters"]["properties"]) == ["reason"]
 
 
 def test_names_are_identifiers() -> None:
