@@ -120,6 +120,7 @@ def test_agents_is_another_name_of_participants() -> None:
     assert [list(each.participants) for each in made] == [[a, b]] * 4
 
 
+@pytest.mark.behaviour("condition.defaults", "condition.terminate")
 async def test_conditions_have_defaults_and_are_asked_with_terminate() -> None:
     said = TextMessage(content="TERMINATE", source="a")
 

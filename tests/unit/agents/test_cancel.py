@@ -50,6 +50,7 @@ async def cancel_during(work: Callable[[CancellationToken], Any], started: async
         await task
 
 
+@pytest.mark.behaviour("team.cancel.tool")
 @pytest.mark.parametrize("names", [["hang"], ["hang", "hang"]], ids=["one call", "two calls"])
 async def test_a_cancel_while_tools_run_ends_the_run(names: Sequence[str]) -> None:
     tool = Hanging()
@@ -58,6 +59,7 @@ async def test_a_cancel_while_tools_run_ends_the_run(names: Sequence[str]) -> No
     assert tool.cancelled == len(names)
 
 
+@pytest.mark.behaviour("team.cancel.tool")
 async def test_a_cancel_while_a_tool_runs_ends_the_team() -> None:
     tool = Hanging()
     team = RoundRobinGroupChat([AssistantAgent("ada", ask("hang"), tools=[tool.hang])])
@@ -129,6 +131,7 @@ async def interrupts() -> None:
 FAILING = [awaits_what_it_cancels, raises_cancelled, leaves, groups, closes, interrupts]
 
 
+@pytest.mark.behaviour("team.cancel.tool_cancels")
 @pytest.mark.parametrize("tool", FAILING)
 @pytest.mark.parametrize("calls", [1, 2])
 async def test_a_tool_that_is_cancelled_from_inside_has_failed_and_its_caller_continues(

@@ -58,6 +58,7 @@ def as_json(component: ComponentModel) -> Json:
     return json.loads(component.model_dump_json(exclude_none=True))
 
 
+@pytest.mark.behaviour("condition.tree")
 @pytest.mark.parametrize("example", BY_NAME)
 def test_an_object_is_written_as_autogen_writes_it(example: Example) -> None:
     assert bare(as_json(example.make().dump_component())) == example.written
@@ -199,6 +200,7 @@ INEXPRESSIBLE: list[tuple[str, Any, str]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.behaviour("team.graph.json.functions", "condition.functional")
 @pytest.mark.parametrize(
     ("make", "says"), [row[1:] for row in INEXPRESSIBLE], ids=[row[0] for row in INEXPRESSIBLE]
 )

@@ -26,6 +26,7 @@ async def ask(condition: TerminationCondition, *messages: AnyMessage) -> StopMes
     return await condition(messages)
 
 
+@pytest.mark.behaviour("condition.or")
 async def test_or_fires_with_the_first() -> None:
     condition = TextMentionTermination("A") | MaxMessageTermination(2)
 
@@ -39,6 +40,7 @@ async def test_or_fires_with_the_first() -> None:
     assert condition.terminated
 
 
+@pytest.mark.behaviour("condition.or")
 async def test_or_joins_reasons_that_come_at_once_in_order() -> None:
     condition = TextMentionTermination("A") | MaxMessageTermination(1)
 
@@ -52,6 +54,7 @@ async def test_or_joins_reasons_that_come_at_once_in_order() -> None:
     assert condition.stop_code == "text_mention"
 
 
+@pytest.mark.behaviour("condition.and")
 async def test_and_waits_for_all_and_keeps_the_earlier_reason() -> None:
     condition = MaxMessageTermination(3) & TextMentionTermination("A")
 
@@ -82,6 +85,7 @@ async def test_combinations_that_have_fired_refuse_until_reset() -> None:
         assert await ask(condition, say("A")) is not None
 
 
+@pytest.mark.behaviour("condition.tree")
 async def test_operators_nest_as_a_binary_tree() -> None:
     a, b, c = TextMentionTermination("A"), TextMentionTermination("B"), TextMentionTermination("C")
 

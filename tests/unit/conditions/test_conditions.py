@@ -229,6 +229,14 @@ CASES = [
 cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 
 
+@pytest.mark.behaviour(
+    "condition.texts",
+    "condition.max_messages",
+    "condition.text_mention",
+    "condition.token_usage",
+    "condition.functional",
+    "condition.defaults",
+)
 @cases
 async def test_a_condition_fires_with_the_words_and_the_code_of_its_kind(case: Case) -> None:
     condition = case.make()
@@ -241,6 +249,7 @@ async def test_a_condition_fires_with_the_words_and_the_code_of_its_kind(case: C
     assert condition.stop_code == case.code
 
 
+@pytest.mark.behaviour("condition.fired")
 @cases
 async def test_a_condition_that_has_fired_refuses_until_it_is_reset(case: Case) -> None:
     condition = case.make()
@@ -258,6 +267,7 @@ async def test_a_condition_that_has_fired_refuses_until_it_is_reset(case: Case) 
         assert await ask(condition, case.quiet) == [None]
 
 
+@pytest.mark.behaviour("state.counts")
 @cases
 async def test_counts_survive_save_and_load(case: Case) -> None:
     first = case.make()
@@ -298,6 +308,7 @@ async def test_messages_are_limited_to_a_hundred_by_default() -> None:
     ]
 
 
+@pytest.mark.behaviour("condition.token_usage")
 def test_token_usage_needs_a_limit() -> None:
     with pytest.raises(ValueError) as raised:
         TokenUsageTermination()
@@ -347,6 +358,7 @@ async def test_a_function_may_return_an_awaitable_that_is_no_coroutine_function(
     ]
 
 
+@pytest.mark.behaviour("condition.composed")
 async def test_composed_termination_is_an_or() -> None:
     condition = ComposedTermination(TextMentionTermination("A"), MaxMessageTermination(5))
 

@@ -40,6 +40,7 @@ async def ask(condition: TimeoutTermination) -> str | None:
     return None if stop is None else stop.content
 
 
+@pytest.mark.behaviour("condition.timeout")
 async def test_it_fires_when_the_time_since_the_start_has_passed(clock: Stopwatch) -> None:
     condition = TimeoutTermination(60)
     clock.advance(1000)  # between construction and the first run

@@ -30,6 +30,7 @@ def _from_a_thread(token: CancellationToken) -> None:
     thread.join()
 
 
+@pytest.mark.behaviour("team.cancel")
 @pytest.mark.parametrize(
     "cancel", [CancellationToken.cancel, _from_a_thread], ids=["same thread", "other thread"]
 )
@@ -58,6 +59,7 @@ async def test_a_caller_that_catches_the_cancel_is_not_cancelled_itself() -> Non
     assert texts(result.messages) == ["a: a 0"]
 
 
+@pytest.mark.behaviour("team.cancel.continue")
 async def test_a_cancelled_team_takes_the_turn_that_was_cut_short_again() -> None:
     a, b = Talker("a"), Stuck("b")
     team = RoundRobinGroupChat([a, b], max_turns=3)
@@ -98,6 +100,7 @@ async def test_with_a_cancelled_token_no_agent_takes_a_turn() -> None:
     assert texts((await team.run("again")).messages) == ["user: again", "a: a 0"]
 
 
+@pytest.mark.behaviour("team.cancel.buffer")
 async def test_a_cancel_between_two_messages_ends_the_stream() -> None:
     token = CancellationToken()
     team = RoundRobinGroupChat([Talker("a"), Talker("b")], max_turns=4)

@@ -24,6 +24,7 @@ def builder(names: str, *ways: tuple[str, str, dict[str, Any]], start: str = "")
 ANY = {"activation_condition": "any"}
 
 
+@pytest.mark.behaviour("team.graph.validation")
 @pytest.mark.parametrize(
     ("made", "says"),
     [
@@ -73,6 +74,7 @@ def test_names_that_are_no_nodes_are_refused(graph: DiGraph, says: str) -> None:
         graph.graph_validate()
 
 
+@pytest.mark.behaviour("team.graph.builder")
 @pytest.mark.parametrize(
     ("step", "given", "says"),
     [
@@ -88,6 +90,7 @@ def test_the_builder_refuses_nodes_that_were_not_added(
         step(builder("a"), *given)
 
 
+@pytest.mark.behaviour("team.graph.json")
 def test_a_graph_is_autogens_json_and_is_read_from_it() -> None:
     made = builder("ab")
     with pytest.deprecated_call():
@@ -110,6 +113,7 @@ def test_a_graph_is_autogens_json_and_is_read_from_it() -> None:
     assert DiGraph.model_validate(json.loads(json.dumps(data))) == graph
 
 
+@pytest.mark.behaviour("team.graph.json.functions")
 def test_a_function_is_not_left_out_of_the_json() -> None:
     def always(message: BaseChatMessage) -> bool:
         return True
@@ -119,6 +123,7 @@ def test_a_function_is_not_left_out_of_the_json() -> None:
         graph.model_dump_json()
 
 
+@pytest.mark.behaviour("team.graph.builder")
 def test_the_parts_of_a_graph_can_be_asked_for() -> None:
     made = builder(
         "abc", ("a", "b", {}), ("b", "c", {"condition": "x"}), ("b", "a", {"condition": "y"})

@@ -140,6 +140,7 @@ CASES = [
 ]
 
 
+@pytest.mark.behaviour("team.graph.join", "team.graph.complete")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 async def test_the_edges_select_the_speakers(case: Case) -> None:
     names = sorted({name for way in case.ways for name in way[:2]})
@@ -163,6 +164,7 @@ async def test_those_who_speak_at_the_same_time_hear_each_other_later() -> None:
     assert d.heard[0] == ["user: go", "a: a 0", "b: b 0", "c: c 0"]
 
 
+@pytest.mark.behaviour("team.graph.concurrent")
 async def test_they_really_speak_at_the_same_time_and_in_the_order_in_which_they_end() -> None:
     b, c = Stuck("b"), Stuck("c")
     running = asyncio.ensure_future(diamond(b, c).run(task="go"))
@@ -175,6 +177,7 @@ async def test_they_really_speak_at_the_same_time_and_in_the_order_in_which_they
     assert sources(await running) == "acbd"
 
 
+@pytest.mark.behaviour("team.graph.concurrent", "team.graph.condition_sees_all")
 async def test_a_turn_counts_once_for_all_who_share_it_and_the_condition_sees_all() -> None:
     assert sources(await diamond(max_turns=2).run(task="go")) == "abc"
     # AutoGen's condition sees only the message of the last one, and continues with d.
@@ -185,6 +188,7 @@ async def test_a_turn_counts_once_for_all_who_share_it_and_the_condition_sees_al
     )
 
 
+@pytest.mark.behaviour("team.graph.speaker_events")
 async def test_the_speakers_of_a_step_are_one_event() -> None:
     stream = diamond(emit_team_events=True).run_stream(task="go")
     chosen = [item.content async for item in stream if isinstance(item, SelectSpeakerEvent)]
@@ -203,6 +207,7 @@ async def test_a_failure_cancels_the_others_and_the_next_run_repeats_their_turns
     assert sources(await team.run()) in ("bcd", "cbd")
 
 
+@pytest.mark.behaviour("team.graph.resume")
 @pytest.mark.parametrize("moves", [False, True], ids=["the same team", "another, by its state"])
 @pytest.mark.parametrize("task", [None, "more"])
 async def test_a_run_that_was_cancelled_in_a_step_continues_with_those_who_had_not_spoken(
@@ -230,6 +235,7 @@ async def test_a_run_that_was_cancelled_in_a_step_continues_with_those_who_had_n
     assert b.heard[-1] == ["user: go", "a: a 0", *(["c: c 0", "user: more"] if task else [])]
 
 
+@pytest.mark.behaviour("team.graph.resume")
 @pytest.mark.parametrize("count", range(1, 6))
 @pytest.mark.parametrize("moves", [False, True])
 async def test_a_run_that_is_left_anywhere_continues_to_the_same_end(
@@ -261,6 +267,7 @@ def of_autogen(state: Any, **manager: Any) -> Any:
     return {**state, "agent_states": states}
 
 
+@pytest.mark.behaviour("team.graph.state")
 async def test_the_state_is_autogens() -> None:
     team = diamond(max_turns=2)
     await team.run(task="go")
@@ -276,6 +283,7 @@ async def test_the_state_is_autogens() -> None:
     assert sources(await other.run(task="again")) == "abcd"
 
 
+@pytest.mark.behaviour("team.graph.resume")
 @pytest.mark.parametrize(("spoken", "left"), [(1, "abcd"), (2, "bcd"), (3, "cd"), (4, "d")])
 async def test_a_state_of_autogen_from_within_a_turn_continues_that_turn(
     spoken: int, left: str
@@ -352,6 +360,7 @@ CYCLE = (
 )
 
 
+@pytest.mark.behaviour("team.graph.validation.early", "team.graph.cycle")
 @pytest.mark.parametrize(
     ("participants", "graph", "error", "says"),
     [

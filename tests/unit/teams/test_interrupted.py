@@ -183,6 +183,7 @@ GARBAGE: list[Any] = [
 ]
 
 
+@pytest.mark.behaviour("state.other_team")
 @pytest.mark.parametrize("make", [workers, nested, selecting, swarming, in_a_graph, led])
 @pytest.mark.parametrize("garbage", GARBAGE, ids=str)
 async def test_a_state_that_cannot_be_loaded_leaves_everything_as_it_was(

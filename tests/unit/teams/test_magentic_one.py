@@ -59,6 +59,7 @@ def said(messages: Sequence[AnyMessage]) -> list[str]:
     ]
 
 
+@pytest.mark.behaviour("team.magentic.plan")
 async def test_a_plan_is_made_and_followed_until_the_request_is_satisfied() -> None:
     team = led(*PLANNED, progress("b", "Begin."), progress("a", "Go on."), DONE, "The answer.")
 
@@ -76,6 +77,7 @@ async def test_a_plan_is_made_and_followed_until_the_request_is_satisfied() -> N
     )
 
 
+@pytest.mark.behaviour("team.magentic.heard")
 async def test_agents_hear_the_ledger_the_instructions_and_each_other_but_not_the_task() -> None:
     team = led(*PLANNED, progress("b", "Begin."), progress("a", "Go on."), DONE, "The answer.")
     await team.run(task="go")
@@ -91,6 +93,7 @@ async def test_agents_hear_the_ledger_the_instructions_and_each_other_but_not_th
     assert len(b.heard[0]) == 2
 
 
+@pytest.mark.behaviour("team.magentic.stalls")
 async def test_without_progress_the_plan_is_revised_and_the_agents_start_again() -> None:
     team = led(
         *PLANNED,
@@ -115,6 +118,7 @@ async def test_without_progress_the_plan_is_revised_and_the_agents_start_again()
     assert isinstance(a := team.participants[0], Talker) and a.said == 0  # it was reset
 
 
+@pytest.mark.behaviour("team.magentic.max_turns")
 async def test_the_team_s_limit_asks_for_an_answer_and_counts_anew_in_each_run() -> None:
     rounds = [*PLANNED, progress("a", "One."), progress("a", "Two."), "It is not known."]
     team = led(*rounds, *rounds, max_turns=1)
@@ -141,6 +145,7 @@ async def test_a_condition_sees_the_messages_of_agents_alone_and_ends_without_an
     assert result.stop_reason == "Text 'b 0' mentioned"
 
 
+@pytest.mark.behaviour("team.magentic.usage")
 async def test_the_usage_of_the_orchestrator_counts() -> None:
     costly = {"content": "facts", "usage": {"prompt_tokens": 50, "completion_tokens": 50}}
     team = led(
@@ -150,6 +155,7 @@ async def test_the_usage_of_the_orchestrator_counts() -> None:
     assert "Token usage limit reached" in str((await team.run(task="go")).stop_reason)
 
 
+@pytest.mark.behaviour("team.magentic.ledger.feedback")
 async def test_an_answer_that_is_no_ledger_is_asked_for_again_and_the_model_is_told_why() -> None:
     faults = {
         "nonsense": "cannot be read",
@@ -171,6 +177,7 @@ async def test_an_answer_that_is_no_ledger_is_asked_for_again_and_the_model_is_t
         assert what in text
 
 
+@pytest.mark.behaviour("team.magentic.ledger")
 async def test_ten_answers_that_are_no_ledger_are_an_error() -> None:
     model = ScriptedModel([*PLANNED, *["no"] * 10], record=True)
     team = MagenticOneGroupChat([Talker("a")], model)
@@ -180,6 +187,7 @@ async def test_ten_answers_that_are_no_ledger_are_an_error() -> None:
     assert len(model.calls) == 12
 
 
+@pytest.mark.behaviour("team.magentic.ledger")
 @pytest.mark.parametrize(
     ("structured", "as_json", "form"),
     [(True, True, "Progress"), (False, True, True), (False, False, None)],
@@ -201,6 +209,7 @@ async def test_the_ledger_is_requested_in_the_form_that_the_model_has(
     assert forms == [None, None, form, None]
 
 
+@pytest.mark.behaviour("team.magentic.final_answer_prompt")
 async def test_a_team_of_one_need_not_name_it_and_a_prompt_of_one_s_own_is_used() -> None:
     model = ScriptedModel([*PLANNED, progress("?", "Begin."), DONE, "Fine"], record=True)
     team = MagenticOneGroupChat([Talker("a")], model, final_answer_prompt="In short: {task}?")
@@ -210,6 +219,7 @@ async def test_a_team_of_one_need_not_name_it_and_a_prompt_of_one_s_own_is_used(
     assert model.calls[-1].messages[-1].content == "In short: go?"
 
 
+@pytest.mark.behaviour("team.magentic.task")
 async def test_speakers_are_events_on_request_and_the_task_is_always_in_the_output() -> None:
     team = led(*PLANNED, progress("b", "Begin."), DONE, "Fine", emit_team_events=True)
 
@@ -242,6 +252,7 @@ def answers() -> dict[str, ChatCompletionClient]:
     return {"o": ScriptedModel(SCRIPT), "a": ScriptedModel([call]), "b": ScriptedModel(["from b"])}
 
 
+@pytest.mark.behaviour("team.magentic.state")
 @pytest.mark.parametrize("loaded", [False, True], ids=["the same team", "a loaded state"])
 async def test_a_run_that_is_left_at_any_message_continues_without_a_repeated_call(
     loaded: bool,
@@ -326,6 +337,7 @@ async def test_reset_forgets_the_plan() -> None:
     ]
 
 
+@pytest.mark.behaviour("team.magentic.state")
 async def test_a_state_of_autogen_has_a_plan_and_a_stranger_as_speaker_is_refused() -> None:
     model = ScriptedModel([*PLANNED, DONE, "Fine"], record=True)
     team = MagenticOneGroupChat([Talker("a")], model)
@@ -343,6 +355,7 @@ async def test_a_state_of_autogen_has_a_plan_and_a_stranger_as_speaker_is_refuse
     assert loaded["is_planned"] is True
 
 
+@pytest.mark.behaviour("team.magentic.task")
 async def test_what_cannot_begin_is_refused() -> None:
     model = ScriptedModel([])
     with pytest.raises(TypeError, match="takes no teams as participants"):

@@ -11,6 +11,7 @@ from teamrun.messages import ThoughtEvent
 from teamrun.teams import RoundRobinGroupChat
 
 
+@pytest.mark.behaviour("team.nested")
 async def test_messages_of_a_nested_team_are_yielded_and_delivered() -> None:
     def thought() -> list[ThoughtEvent]:
         return [ThoughtEvent(content="hm", source="a")]
@@ -36,6 +37,7 @@ async def test_messages_of_a_nested_team_are_yielded_and_delivered() -> None:
     assert result.stop_reason == "Maximum number of turns 3 reached."
 
 
+@pytest.mark.behaviour("team.nested")
 async def test_a_turn_of_a_nested_team_is_one_turn_and_all_its_messages_count() -> None:
     inner = RoundRobinGroupChat([Talker("a"), Talker("b")], name="inner", max_turns=2)
     team = RoundRobinGroupChat([inner, Talker("c")], termination_condition=MaxMessageTermination(3))
@@ -46,6 +48,7 @@ async def test_a_turn_of_a_nested_team_is_one_turn_and_all_its_messages_count() 
     assert team.stop_code == "max_messages"
 
 
+@pytest.mark.behaviour("team.nested")
 async def test_a_nested_team_stops_by_its_own_condition_again_and_again() -> None:
     inner = RoundRobinGroupChat(
         [Talker("a"), Talker("b", "x", "DONE", "x", "DONE")],
@@ -83,6 +86,7 @@ async def test_reset_pause_and_resume_reach_the_inner_agents() -> None:
     assert b.log == ["pause", "resume", "reset"]
 
 
+@pytest.mark.behaviour("state.nested")
 async def test_the_state_of_a_nested_team_is_part_of_the_outer_state() -> None:
     def build() -> tuple[RoundRobinGroupChat, Talker]:
         b = Talker("b")

@@ -37,6 +37,7 @@ async def collect(team: RoundRobinGroupChat, task: str | None = None) -> list[ob
     return [item async for item in team.run_stream(task)]
 
 
+@pytest.mark.behaviour("team.delivery", "team.round_robin.order")
 async def test_participants_take_turns_and_receive_new_messages() -> None:
     a, b, c = Talker("a"), Talker("b"), Talker("c")
     team = RoundRobinGroupChat([a, b, c], max_turns=4)
@@ -51,6 +52,7 @@ async def test_participants_take_turns_and_receive_new_messages() -> None:
     assert c.heard == [["user: go", "a: a 0", "b: b 0"]]
 
 
+@pytest.mark.behaviour("team.order")
 async def test_a_stream_yields_the_task_then_each_thing_as_it_comes_then_the_result() -> None:
     team = RoundRobinGroupChat([Talker("a", before=thought), Talker("b")], max_turns=2)
 
@@ -66,6 +68,7 @@ async def test_a_stream_yields_the_task_then_each_thing_as_it_comes_then_the_res
     assert list(result.messages) == messages
 
 
+@pytest.mark.behaviour("team.output_task_messages")
 async def test_the_task_can_be_left_out_of_the_output() -> None:
     a = Talker("a")
     team = RoundRobinGroupChat([a], max_turns=1)
@@ -88,6 +91,7 @@ async def test_a_message_is_passed_on_as_the_object_it_is() -> None:
     assert b.received[1] is result.messages[1]
 
 
+@pytest.mark.behaviour("team.delivery")
 async def test_events_are_yielded_and_not_delivered_to_others() -> None:
     a, b = Talker("a", before=thought), Talker("b")
 
@@ -96,6 +100,7 @@ async def test_events_are_yielded_and_not_delivered_to_others() -> None:
     assert b.heard == [["user: go", "a: a 0"]]
 
 
+@pytest.mark.behaviour("team.inner_messages")
 async def test_inner_messages_reach_the_termination_condition_and_not_the_others() -> None:
     def inner() -> Sequence[AnyMessage]:
         return [TextMessage(content="inner SECRET", source="a")]
@@ -113,6 +118,7 @@ async def test_inner_messages_reach_the_termination_condition_and_not_the_others
     assert b.heard == []
 
 
+@pytest.mark.behaviour("team.chunks")
 async def test_pieces_of_a_streamed_answer_are_yielded_and_not_in_the_result() -> None:
     def pieces() -> Sequence[AnyMessage]:
         return [ModelClientStreamingChunkEvent(content="a", source="a")]
@@ -142,6 +148,13 @@ class Stop:
     code: str
 
 
+@pytest.mark.behaviour(
+    "team.termination.task",
+    "team.termination.before_max_turns",
+    "team.max_turns",
+    "team.stop_code",
+    "condition.max_messages",
+)
 @pytest.mark.parametrize(
     "case",
     [
@@ -204,6 +217,7 @@ async def test_a_run_stops_with_a_reason_and_a_code_and_can_run_again(case: Stop
     assert second.stop_reason == case.reason
 
 
+@pytest.mark.behaviour("team.stop_message")
 async def test_a_stop_message_of_an_agent_ends_the_run_only_with_a_condition_for_it() -> None:
     class Stopper(Talker):
         async def on_messages_stream(
@@ -218,6 +232,7 @@ async def test_a_stop_message_of_an_agent_ends_the_run_only_with_a_condition_for
     assert texts(result.messages) == ["user: go", "a: enough", "a: enough"]
 
 
+@pytest.mark.behaviour("condition.external")
 async def test_external_termination_ends_the_run_after_the_present_turn() -> None:
     stop = ExternalTermination()
     team = RoundRobinGroupChat([Talker("a"), Talker("b")], termination_condition=stop)
@@ -248,6 +263,7 @@ class Clock:
         return self.time
 
 
+@pytest.mark.behaviour("condition.timeout")
 async def test_the_clock_of_a_timeout_starts_with_the_run() -> None:
     clock = Clock()
     current_origin.set(clock)
@@ -261,6 +277,7 @@ async def test_the_clock_of_a_timeout_starts_with_the_run() -> None:
     assert result.stop_reason == "Timeout of 15 seconds reached"
 
 
+@pytest.mark.behaviour("team.continue", "team.round_robin.order")
 async def test_the_order_carries_on_from_run_to_run_and_begins_anew_after_reset() -> None:
     a, b = Talker("a"), Talker("b")
     team = RoundRobinGroupChat([a, b], max_turns=1)
@@ -278,6 +295,7 @@ async def test_the_order_carries_on_from_run_to_run_and_begins_anew_after_reset(
     ]
 
 
+@pytest.mark.behaviour("team.fired_condition")
 async def test_a_condition_that_has_fired_before_ends_the_run_at_once() -> None:
     condition = TextMentionTermination("x")
     await condition([TextMessage(content="x", source="user")])
@@ -290,6 +308,7 @@ async def test_a_condition_that_has_fired_before_ends_the_run_at_once() -> None:
     assert result.stop_reason == "The group chat has already terminated."
 
 
+@pytest.mark.behaviour("team.speaker_events")
 async def test_the_selected_speaker_is_yielded_on_request() -> None:
     team = RoundRobinGroupChat([Talker("a"), Talker("b")], max_turns=2, emit_team_events=True)
 
@@ -339,6 +358,7 @@ async def test_an_observer_is_notified_of_each_turn_in_order() -> None:
     ]
 
 
+@pytest.mark.behaviour("team.busy")
 async def test_a_second_run_while_running_is_refused_in_autogens_words() -> None:
     team = RoundRobinGroupChat([Talker("a")], max_turns=2)
     stream = team.run_stream("go")
@@ -359,6 +379,7 @@ async def test_a_second_run_while_running_is_refused_in_autogens_words() -> None
     await team.run("again")
 
 
+@pytest.mark.behaviour("team.task")
 async def test_a_task_may_be_a_text_a_message_or_several() -> None:
     team = RoundRobinGroupChat([Talker("a")], termination_condition=MaxMessageTermination(1))
     one = TextMessage(content="one", source="user")
@@ -371,6 +392,7 @@ async def test_a_task_may_be_a_text_a_message_or_several() -> None:
     ]
 
 
+@pytest.mark.behaviour("team.task")
 async def test_an_empty_task_list_is_refused_and_the_team_stays_usable() -> None:
     team = RoundRobinGroupChat([Talker("a")], max_turns=1)
     with pytest.raises(ValueError) as raised:
@@ -379,6 +401,7 @@ async def test_an_empty_task_list_is_refused_and_the_team_stays_usable() -> None
     await team.run("go")
 
 
+@pytest.mark.behaviour("team.participants")
 def test_participants_need_names_of_their_own() -> None:
     with pytest.raises(ValueError):
         RoundRobinGroupChat([Talker("a"), Talker("a")])
@@ -397,6 +420,7 @@ def test_agents_is_another_name_of_participants() -> None:
         RoundRobinGroupChat([a], agents=[a])
 
 
+@pytest.mark.behaviour("team.names")
 def test_names_and_descriptions_have_defaults() -> None:
     plain = RoundRobinGroupChat([Talker("a")])
     named = RoundRobinGroupChat([Talker("a")], name="analysts", description="They analyse.")
@@ -405,6 +429,7 @@ def test_names_and_descriptions_have_defaults() -> None:
     assert (named.name, named.description) == ("analysts", "They analyse.")
 
 
+@pytest.mark.behaviour("team.pause")
 async def test_participants_are_notified_of_pause_and_resume_once_the_team_has_run() -> None:
     a, b = Talker("a"), Talker("b")
     team = RoundRobinGroupChat([a, b], max_turns=1)
@@ -433,6 +458,7 @@ async def test_an_agent_without_a_response_is_named() -> None:
         await RoundRobinGroupChat([Mute("mute")]).run("go")
 
 
+@pytest.mark.behaviour("team.error")
 async def test_the_exception_of_an_agent_comes_out_as_it_is() -> None:
     error = LookupError("boom")
     a = Failing("a", error)
@@ -446,6 +472,7 @@ async def test_the_exception_of_an_agent_comes_out_as_it_is() -> None:
     assert a.heard == [["user: go"], ["user: go"]]  # the turn was taken again
 
 
+@pytest.mark.behaviour("team.error.condition")
 async def test_the_exception_of_a_condition_comes_out_as_it_is() -> None:
     error = LookupError("boom")
 

@@ -43,6 +43,7 @@ def graph(**options: Any) -> GraphFlow:
     return GraphFlow([a, b], edges, **options)
 
 
+@pytest.mark.behaviour("team.runtime")
 @pytest.mark.parametrize("make", [round_robin, swarm, selector, graph])
 @pytest.mark.parametrize("is_started", [True, False, None])
 async def test_a_team_runs_with_any_runtime(
@@ -59,6 +60,7 @@ async def test_a_team_runs_with_any_runtime(
         await runtime.stop_when_idle()
 
 
+@pytest.mark.behaviour("team.runtime")
 def test_magentic_one_takes_it_too() -> None:
     runtime = SingleThreadedAgentRuntime()
     assert MagenticOneGroupChat(members(), ScriptedModel([]), runtime=runtime).name

@@ -29,7 +29,7 @@ from teamrun.messages import (
 )
 from teamrun.models.base import ModelInfo
 from teamrun.teams import RoundRobinGroupChat, SelectorGroupChat
-from teamrun.teams.selection import mentioned, spoken
+from teamrun.teams.selection import spoken
 from teamrun.testing import ScriptedModel
 
 
@@ -80,6 +80,7 @@ async def test_the_model_selects_the_speaker() -> None:
     assert client.left_over() == {}
 
 
+@pytest.mark.behaviour("team.selector.prompt", "team.selector.repeated")
 async def test_the_prompt_contains_roles_candidates_and_the_history() -> None:
     client = model("bob", "ann")
     team = team_of(
@@ -98,6 +99,7 @@ async def test_the_prompt_contains_roles_candidates_and_the_history() -> None:
     )
 
 
+@pytest.mark.behaviour("team.selector.prompt")
 async def test_the_default_prompt_has_the_three_fields() -> None:
     client = model("bob")
 
@@ -110,6 +112,7 @@ async def test_the_default_prompt_has_the_three_fields() -> None:
     assert "{" not in prompt
 
 
+@pytest.mark.behaviour("team.selector.prompt")
 async def test_a_prompt_cannot_format_anything_but_its_fields() -> None:
     client = model("bob")
     team = team_of(client, selector_prompt="{history.__class__} {roles:>99999999} {other}")
@@ -119,6 +122,7 @@ async def test_a_prompt_cannot_format_anything_but_its_fields() -> None:
     assert prompt_of(client.calls[0].messages) == ("{history.__class__} {roles:>99999999} {other}")
 
 
+@pytest.mark.behaviour("team.selector.prompt_role")
 @pytest.mark.parametrize(
     ("family", "expected"), [("gpt-4o", SystemMessage), ("o3", SystemMessage), ("r1", UserMessage)]
 )
@@ -132,6 +136,7 @@ async def test_openai_models_are_asked_by_a_system_message_and_others_by_a_user(
     assert [type(message) for message in client.calls[0].messages] == [expected]
 
 
+@pytest.mark.behaviour("team.selector.names")
 @pytest.mark.parametrize(
     "answer",
     ["cy_d", "I choose cy_d.", "**cy\\_d**", "cy d, please", "cy_d! Yes, cy_d", '"cy_d"'],
@@ -142,6 +147,7 @@ async def test_a_name_is_found_as_a_word_in_any_spelling_of_its_underscores(answ
     assert said_after_task(result) == ["cy_d: cy_d 0"]
 
 
+@pytest.mark.behaviour("team.selector.retries")
 @pytest.mark.parametrize(
     ("answer", "feedback"),
     [
@@ -173,6 +179,7 @@ async def test_an_invalid_choice_is_explained_and_requested_again(
     )
 
 
+@pytest.mark.behaviour("team.selector.fallback")
 async def test_after_the_last_attempt_the_first_candidate_speaks_and_none_twice() -> None:
     client = model("?", "?", "bob", "?", "?")
 
@@ -210,6 +217,7 @@ async def test_whatever_the_model_answers_the_speaker_is_one_that_the_rules_allo
         assert all(one != next_one for one, next_one in pairwise(speakers))
 
 
+@pytest.mark.behaviour("team.selector.names.scripts")
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -229,33 +237,7 @@ async def test_names_among_the_thoughts_of_a_model_are_no_mentions(text: str, sa
         assert said_after_task(result) == ["bob: bob 0"]
 
 
-@pytest.mark.parametrize(
-    ("text", "names", "found"),
-    [
-        ("请让作家发言。", ["作家", "评论家"], ["作家"]),
-        ("请让writer发言。", ["writer", "critic"], ["writer"]),
-        ("次は作家さんです", ["作家"], ["作家"]),
-        ("다음은 작가가 말합니다", ["작가", "비평가"], ["작가"]),
-        ("ให้นักเขียนพูด", ["นักเขียน"], ["นักเขียน"]),
-        ("大作家", ["作家", "大作家"], ["大作家"]),
-        ("Next作家speaks", ["作家"], ["作家"]),
-        ("Als Nächste: Jürgen.", ["Jürgen", "Jür"], ["Jürgen"]),
-        ("Jürgens Beitrag", ["Jürgen"], []),
-        ("Jose\u0301 speaks", ["Jos\u00e9"], ["Jos\u00e9"]),
-        ("Слово писателю, Анна", ["Анна", "Ан"], ["Анна"]),
-        ("cy d", ["cy_d", "cy"], ["cy_d"]),
-        (r"cy\_d", ["cy_d"], ["cy_d"]),
-        ("annual", ["ann"], []),
-        ("ANN", ["ann"], []),
-        ("bob, then ann", ["ann", "bob"], ["ann", "bob"]),
-    ],
-)
-def test_names_are_found_in_sentences_of_every_script(
-    text: str, names: list[str], found: list[str]
-) -> None:
-    assert mentioned(text, names) == found
-
-
+@pytest.mark.behaviour("team.selector.repeated")
 async def test_a_speaker_may_be_repeated_where_that_is_allowed() -> None:
     client = model("bob", "bob")
 
@@ -265,6 +247,7 @@ async def test_a_speaker_may_be_repeated_where_that_is_allowed() -> None:
     assert "['ann', 'bob', 'cy_d']" in prompt_of(client.calls[1].messages)
 
 
+@pytest.mark.behaviour("team.selector.single")
 async def test_a_single_candidate_needs_no_model() -> None:
     team = SelectorGroupChat([Talker("ann"), Talker("bob")], model("ann"), max_turns=3)
 
@@ -273,6 +256,7 @@ async def test_a_single_candidate_needs_no_model() -> None:
     assert said_after_task(result) == ["ann: ann 0", "bob: bob 0", "ann: ann 1"]
 
 
+@pytest.mark.behaviour("team.selector.selector_func", "team.selector.selector_func.previous")
 async def test_a_function_chooses_in_place_of_the_model_or_leaves_it_to_it() -> None:
     threads: list[list[str]] = []
 
@@ -293,6 +277,7 @@ async def test_a_function_chooses_in_place_of_the_model_or_leaves_it_to_it() -> 
     ]
 
 
+@pytest.mark.behaviour("team.selector.async_funcs")
 async def test_functions_may_be_async() -> None:
     async def choose(messages: Sequence[AnyMessage]) -> str | None:
         return "bob" if len(messages) == 1 else None
@@ -305,6 +290,7 @@ async def test_functions_may_be_async() -> None:
     assert said_after_task(await team.run("go")) == ["bob: bob 0", "cy_d: cy_d 0"]
 
 
+@pytest.mark.behaviour("team.selector.candidate_func")
 async def test_candidates_by_function_replace_the_rule_against_repetition() -> None:
     client = model("bob", "ann", "bob")
     team = team_of(client, max_turns=2, candidate_func=always(["bob", "cy_d"]))
@@ -318,6 +304,7 @@ async def test_candidates_by_function_replace_the_rule_against_repetition() -> N
     assert feedback.content == "No valid name was mentioned. Please select from: ['bob', 'cy_d']."
 
 
+@pytest.mark.behaviour("team.selector.selector_func", "team.selector.candidate_func")
 @pytest.mark.parametrize(
     ("options", "text"),
     [
@@ -345,6 +332,7 @@ async def test_functions_must_return_names_of_participants(
     assert str(raised.value) == text
 
 
+@pytest.mark.behaviour("team.selector.usage")
 async def test_tokens_of_the_choice_count_for_token_usage() -> None:
     client = model(says("bob"), says("ann"), says("bob"))
     team = team_of(
@@ -361,6 +349,7 @@ async def test_tokens_of_the_choice_count_for_token_usage() -> None:
     assert team.stop_code == "token_usage"
 
 
+@pytest.mark.behaviour("team.selector.usage")
 @pytest.mark.parametrize("emit", [False, True])
 async def test_an_outer_team_counts_the_choices_of_a_nested_team_once(emit: bool) -> None:
     inner = team_of(model(says("bob"), says("ann")), name="inner", emit_team_events=emit)
@@ -378,6 +367,7 @@ async def test_an_outer_team_counts_the_choices_of_a_nested_team_once(emit: bool
     assert result.stop_reason.startswith("Token usage limit reached, total token count: 24,")
 
 
+@pytest.mark.behaviour("team.selector.event")
 async def test_team_events_contain_the_models_answer_and_usage() -> None:
     client = model(says("nobody"), says("bob"))
 
@@ -418,6 +408,7 @@ async def test_an_observer_is_notified_of_the_selected_speaker() -> None:
     assert log == [["bob"], (1, "bob"), ["ann"], (2, "ann")]
 
 
+@pytest.mark.behaviour("team.selector.streaming")
 async def test_a_streamed_choice_is_shown_piece_by_piece_with_team_events() -> None:
     team = team_of(model("bob it is"), emit_team_events=True, model_client_streaming=True)
     items = [item async for item in team.run_stream("go")]
@@ -453,6 +444,7 @@ class SlowModel(ScriptedModel):
         return await super().create(messages)
 
 
+@pytest.mark.behaviour("team.selector.cancel")
 async def test_the_choice_is_given_the_token_and_ends_when_it_is_cancelled() -> None:
     client, token = SlowModel(), CancellationToken()
     team = SelectorGroupChat([Talker("ann"), Talker("bob")], client, max_turns=1)
@@ -484,6 +476,7 @@ async def test_an_error_of_the_model_comes_out_as_it_is() -> None:
     assert caught.value.status_code == 529
 
 
+@pytest.mark.behaviour("team.selector.state")
 async def test_the_previous_speaker_and_the_history_survive_save_and_load() -> None:
     first = team_of(model("bob"))
     await first.run("go")
@@ -514,6 +507,7 @@ async def test_loading_replaces_the_history_that_the_model_sees() -> None:
     assert "['ann', 'bob', 'cy_d']" in prompt
 
 
+@pytest.mark.behaviour("team.selector.state")
 async def test_reset_forgets_the_speaker_and_the_history() -> None:
     client = model("bob", "bob")
     team = team_of(client)
@@ -525,6 +519,7 @@ async def test_reset_forgets_the_speaker_and_the_history() -> None:
     assert "old task" not in prompt
 
 
+@pytest.mark.behaviour("team.selector.context")
 async def test_a_model_context_decides_how_much_of_the_history_the_model_sees() -> None:
     client = model("bob", "ann")
     team = team_of(client, max_turns=2, model_context=BufferedChatCompletionContext(buffer_size=1))
@@ -536,6 +531,7 @@ async def test_a_model_context_decides_how_much_of_the_history_the_model_sees() 
     assert "the task" not in prompt
 
 
+@pytest.mark.behaviour("team.selector.handoff_context")
 async def test_the_context_of_a_handoff_is_part_of_the_history() -> None:
     client = model("bob")
     handoff = HandoffMessage(
@@ -562,6 +558,7 @@ async def test_arguments_go_by_the_names_that_people_write() -> None:
     assert prompt_of(client.calls[0].messages) == "Pick from ['ann', 'bob', 'cy']"
 
 
+@pytest.mark.behaviour("team.selector.participants")
 def test_a_selector_needs_two_participants_and_a_model() -> None:
     with pytest.raises(ValueError) as raised:
         SelectorGroupChat([Talker("ann")], model())

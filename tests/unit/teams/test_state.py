@@ -27,6 +27,7 @@ async def saved(team: RoundRobinGroupChat) -> dict[str, Any]:
     return json.loads(json.dumps(await team.save_state()))
 
 
+@pytest.mark.behaviour("state.layout", "team.round_robin.state")
 async def test_the_state_has_autogens_layout() -> None:
     team, _, _ = build()
     await team.run(TextMessage(content="go", source="user", id="m1"))
@@ -53,6 +54,7 @@ async def test_the_state_has_autogens_layout() -> None:
     assert manager["message_thread"][0]["id"] == "m1"
 
 
+@pytest.mark.behaviour("state.continue")
 async def test_a_loaded_team_continues_with_the_next_speaker_and_its_messages() -> None:
     first, _, _ = build()
     await first.run("go")
@@ -67,6 +69,7 @@ async def test_a_loaded_team_continues_with_the_next_speaker_and_its_messages() 
     assert (await second.save_state())["agent_states"]["a"]["message_buffer"][0]["source"] == "b"
 
 
+@pytest.mark.behaviour("state.counts")
 async def test_counts_of_a_run_that_was_cut_short_are_saved_and_continue() -> None:
     a, b = Talker("a"), Stuck("b")
     condition = MaxMessageTermination(4)
@@ -87,6 +90,7 @@ async def test_counts_of_a_run_that_was_cut_short_are_saved_and_continue() -> No
     assert texts(result.messages) == ["b: b 0", "a: a 1"]
 
 
+@pytest.mark.behaviour("state.counts")
 async def test_turns_of_a_run_that_was_cut_short_are_saved_and_continue() -> None:
     first, _, _ = build(max_turns=2)
     stream = first.run_stream("go")
@@ -100,6 +104,7 @@ async def test_turns_of_a_run_that_was_cut_short_are_saved_and_continue() -> Non
     assert texts((await second.run()).messages) == ["b: b 0"]
 
 
+@pytest.mark.behaviour("state.counts.new_task")
 async def test_a_new_task_for_a_loaded_team_counts_anew() -> None:
     first, _, _ = build(max_turns=9, condition=MaxMessageTermination(4))
     stream = first.run_stream("go")
@@ -126,6 +131,7 @@ async def test_turns_of_a_loaded_team_count_anew_with_a_new_task() -> None:
     assert texts((await second.run("new")).messages) == ["user: new", "b: b 0", "a: a 1"]
 
 
+@pytest.mark.behaviour("state.autogen")
 async def test_state_without_counts_resets_the_condition() -> None:
     first, _, _ = build()
     await first.run("go")
@@ -140,6 +146,7 @@ async def test_state_without_counts_resets_the_condition() -> None:
     assert texts((await second.run()).messages) == ["b: b 0", "a: a 1"]
 
 
+@pytest.mark.behaviour("state.counts.new_task")
 async def test_a_run_that_has_ended_saves_no_counts() -> None:
     team, _, _ = build(condition=TimeoutTermination(60))
     await team.run("go")
@@ -148,6 +155,7 @@ async def test_a_run_that_has_ended_saves_no_counts() -> None:
     assert state["agent_states"]["RoundRobinGroupChatManager"]["termination"] is None
 
 
+@pytest.mark.behaviour("state.other_team")
 async def test_the_state_of_another_team_is_refused() -> None:
     first, _, _ = build()
     other = RoundRobinGroupChat([Talker("a"), Talker("c")])
@@ -166,6 +174,7 @@ class Judge(Talker):
         return (TextMessage, StructuredMessage[Verdict])
 
 
+@pytest.mark.behaviour("state.structured")
 async def test_structured_messages_are_loaded_as_the_class_that_the_agents_produce() -> None:
     task = StructuredMessage[Verdict](content=Verdict(approved=True), source="user")
     first = RoundRobinGroupChat([Judge("a"), Judge("b")], max_turns=1)
@@ -180,6 +189,7 @@ async def test_structured_messages_are_loaded_as_the_class_that_the_agents_produ
     assert type(b.received[0]) is StructuredMessage[Verdict]
 
 
+@pytest.mark.behaviour("team.custom_messages")
 async def test_custom_message_types_are_loaded() -> None:
     class Memo(TextMessage):
         type: str = "Memo"  # type: ignore[assignment]  # pyright: ignore[reportIncompatibleVariableOverride] - as users do

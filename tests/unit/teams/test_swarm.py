@@ -24,6 +24,7 @@ def answer(target: str) -> HandoffMessage:
     return HandoffMessage(source="user", target=target, content="hi")
 
 
+@pytest.mark.behaviour("team.swarm.speaker")
 async def test_the_latest_handoff_selects_the_speaker_and_keeps_it() -> None:
     result = await desk("2", "3", ">a", max_turns=6).run(task="go")
 
@@ -42,12 +43,14 @@ async def test_every_speaker_is_an_event_on_request() -> None:
     assert events == [("SwarmGroupChatManager", [name]) for name in ("a", "a", "b")]
 
 
+@pytest.mark.behaviour("team.swarm.task")
 async def test_a_task_that_is_a_handoff_selects_the_first_speaker() -> None:
     result = await desk("2", max_turns=1).run(task=answer("b"))
 
     assert texts(result.messages) == ["user: hi", "b: 2"]
 
 
+@pytest.mark.behaviour("team.swarm.person")
 async def test_a_handoff_to_a_person_ends_the_run_and_the_answer_continues_it() -> None:
     team = desk("2", ">user", "3", termination_condition=TO_USER | MaxMessageTermination(9))
     first = await team.run(task="go")
@@ -66,6 +69,7 @@ async def test_a_handoff_to_a_person_ends_the_run_and_the_answer_continues_it() 
     assert texts(result.messages)[:2] == ["user: hi", "a: a 2"]
 
 
+@pytest.mark.behaviour("team.swarm.unknown_target")
 async def test_a_handoff_to_an_unknown_target_is_an_error_with_the_remedy() -> None:
     team = desk(">user", max_turns=9)
 
@@ -81,6 +85,7 @@ async def test_without_a_task_the_conversation_continues() -> None:
     assert texts((await team.run()).messages) == ["b: 3", "b: b 2", "b: b 3"]
 
 
+@pytest.mark.behaviour("team.swarm.state")
 async def test_after_a_reset_the_first_participant_begins() -> None:
     team = desk("2", max_turns=3)
     await team.run(task="go")
@@ -89,6 +94,7 @@ async def test_after_a_reset_the_first_participant_begins() -> None:
     assert texts((await team.run(task="go")).messages)[1] == "a: 1"
 
 
+@pytest.mark.behaviour("state.autogen", "team.swarm.state")
 async def test_the_state_is_autogens_and_another_team_continues_from_it() -> None:
     team = desk("2", ">a", max_turns=3)
     await team.run(task="go")
@@ -147,6 +153,7 @@ def members(*agents: Any) -> Sequence[Any]:
     return agents
 
 
+@pytest.mark.behaviour("team.swarm.participants")
 @pytest.mark.parametrize(
     ("participants", "error", "says"),
     [

@@ -1,0 +1,33 @@
+"""Which of some names a text mentions."""
+
+import pytest
+
+from teamrun.teams.selection import mentioned
+
+
+@pytest.mark.behaviour("team.selector.names.scripts")
+@pytest.mark.parametrize(
+    ("text", "names", "found"),
+    [
+        ("请让作家发言。", ["作家", "评论家"], ["作家"]),
+        ("请让writer发言。", ["writer", "critic"], ["writer"]),
+        ("次は作家さんです", ["作家"], ["作家"]),
+        ("다음은 작가가 말합니다", ["작가", "비평가"], ["작가"]),
+        ("ให้นักเขียนพูด", ["นักเขียน"], ["นักเขียน"]),
+        ("大作家", ["作家", "大作家"], ["大作家"]),
+        ("Next作家speaks", ["作家"], ["作家"]),
+        ("Als Nächste: Jürgen.", ["Jürgen", "Jür"], ["Jürgen"]),
+        ("Jürgens Beitrag", ["Jürgen"], []),
+        ("Jose\u0301 speaks", ["Jos\u00e9"], ["Jos\u00e9"]),
+        ("Слово писателю, Анна", ["Анна", "Ан"], ["Анна"]),
+        ("cy d", ["cy_d", "cy"], ["cy_d"]),
+        (r"cy\_d", ["cy_d"], ["cy_d"]),
+        ("annual", ["ann"], []),
+        ("ANN", ["ann"], []),
+        ("bob, then ann", ["ann", "bob"], ["ann", "bob"]),
+    ],
+)
+def test_names_are_found_in_sentences_of_every_script(
+    text: str, names: list[str], found: list[str]
+) -> None:
+    assert mentioned(text, names) == found
