@@ -54,7 +54,7 @@ class Handoff(BaseModel, defer_build=True):
         return FunctionTool(hand_over, self.description, name=self.name, strict=True)
 
     @property
-    def schema(self) -> ToolSchema:
+    def tool_schema(self) -> ToolSchema:
         """The schema of `handoff_tool`."""
         if is_replaced(self, "handoff_tool", _TOOL):
             return self.handoff_tool.schema

@@ -81,7 +81,7 @@ class Toolset:
     ) -> None:
         self._workbenches = tuple(workbenches)
         self._handoffs = handoffs
-        self._handoff_schemas = tuple(each.schema for each in handoffs.values())
+        self._handoff_schemas = tuple(each.tool_schema for each in handoffs.values())
         self._before: dict[str, JsonMapping] = {}
         self._tools: dict[str, Tool] = {}
         self.replace(tools)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from teamrun.catalog.resources import GraphEdge, GraphNode, TeamGraph
+from teamrun.components.definitions.agents import AssistantDefinition
 from teamrun.components.definitions.base import (
     BaseTeamDefinition,
     ParticipantDefinition,

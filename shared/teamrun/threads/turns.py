@@ -163,7 +163,7 @@ class ThreadTurns:
         await self._follow(log.ref, run)
 
     async def pre_erase(self, ref: RunRef) -> None:
-        """Before a run disappears: the next one of its thread has its turn, and the thread notes it.
+        """Before a run disappears, the next one of its thread has its turn, and it is noted there.
 
         The process that performs the duties of the run may have been lost at its end. Once the run
         is deleted, they would never be performed.

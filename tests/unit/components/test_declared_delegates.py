@@ -97,7 +97,9 @@ def test_a_team_gives_its_tool_its_name() -> None:
     definition = registry().resolve(team_spec=outer({"team": DESK})).definition
 
     assert only_agent(definition).tool_names == ("desk",)
-    [node] = [each for each in graph_of(definition, version="1").nodes if each.name == "outer"]
+    [node] = [
+        each for each in graph_of(definition, name="x", version="1").nodes if each.name == "outer"
+    ]
     assert node.tools == ["desk"]
 
 
