@@ -31,7 +31,7 @@ async def test_a_handoff_is_a_strict_tool_without_arguments() -> None:
         "strict": True,
     }
     assert await tool.run_json({}) == "over"
-    assert Handoff(target="bob").schema == tool.schema
+    assert Handoff(target="bob").tool_schema == tool.schema
 
 
 def test_a_subclass_shows_the_model_its_own_tool() -> None:
