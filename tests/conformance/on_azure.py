@@ -3,6 +3,7 @@
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from urllib.error import HTTPError
 
 import httpx2
 from tests.conformance.site import Site, Written, files_below
@@ -45,7 +46,11 @@ class _Functions:
         deployment = self.deployment
         for name in [*deployment.names()]:
             yield "name of a blob", name.encode()
-            yield name, deployment.blob(name)
+            try:
+                yield name, deployment.blob(name)
+            except HTTPError as error:
+                if error.code != 404:  # it is deleted meanwhile
+                    raise
         for body in [*deployment.host.bodies]:
             yield "message", body.encode()
         yield from files_below(deployment.folder)

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 
 import boto3
@@ -50,7 +50,8 @@ class _Lambda:
         deployment = self.deployment
         for key in deployment.objects():
             yield "name of an object", key.encode()
-            yield key, deployment.get(key)
+            with suppress(deployment.s3.exceptions.NoSuchKey):  # it is deleted meanwhile
+                yield key, deployment.get(key)
         for name, mapping in deployment.mappings.items():
             for body in mapping.bodies:
                 yield f"a message of {name}", body.encode()

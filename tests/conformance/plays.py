@@ -40,11 +40,10 @@ _DISTURBED = (
     "limit_of_model_calls",
     "retried_after_a_failure",
     "webhook",
-    "batch_of_200",
 )
 """The scenarios that are played with disturbances, too. `CONFORMANCE=all` takes all of them, which
-lasts three times as long, and loses processes of the clouds; do that after a change of the engine
-or of a host."""
+lasts four times as long, and loses processes of the clouds; do that after a change of the engine or
+of a host."""
 
 
 def begun(disturbance: Disturbance) -> dict[str, Begin]:

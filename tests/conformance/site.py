@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -105,5 +105,5 @@ def files_below(*folders: Path) -> Iterator[Written]:
         for path in sorted(folder.rglob("*")):
             name = str(path.relative_to(folder))
             yield "name of a file", name.encode()
-            if path.is_file():
+            with suppress(FileNotFoundError, IsADirectoryError):  # it may be deleted meanwhile
                 yield name, path.read_bytes()

@@ -171,7 +171,7 @@ async def test_messages_of_the_release_before_are_executed_after_an_upgrade(
 async def test_a_message_that_outlives_its_worker_executes_only_what_has_not_ended(
     tmp_path: Path,
 ) -> None:
-    example(tmp_path / "example", latency_ms=20)
+    example(tmp_path / "example", latency_ms=50)
     with valkey() as server:
         async with service(tmp_path, server) as runs, _queue(tmp_path, server) as queue:
             refs = await _accepted(runs, MAX_REFS_PER_MESSAGE, tmp_path, server)
