@@ -23,7 +23,7 @@ from teamrun.core.emission import Emit, streamed
 from teamrun.core.overriding import is_replaced
 from teamrun.core.protocols import AnyMessage, Response
 from teamrun.core.saved import check_version
-from teamrun.errors import ModelError
+from teamrun.errors import ModelError, UsageError
 from teamrun.json_types import JsonMapping
 from teamrun.messages.chat import BaseChatMessage, HandoffMessage, TextMessage
 from teamrun.messages.code import CodeBlock, CodeExecutionEvent, CodeGenerationEvent, CodeResult
@@ -103,8 +103,11 @@ class CodeExecutorAgent(BaseChatAgent):
         sources: Whose messages are searched for code; by default everyone's.
         supported_languages: The languages of blocks that are executed; by default Python and sh.
         approval_func: Asked before each execution.
+        code_execution_config: In place of `code_executor`: `work_dir` and `timeout` (seconds) of a
+            `LocalCommandLineCodeExecutor`.
 
     Raises:
+        UsageError: `code_execution_config` asks for Docker, or has another key.
         ValueError: Retries need a model with structured output.
         TypeError: An argument is of the wrong type.
     """
@@ -134,7 +137,7 @@ class CodeExecutorAgent(BaseChatAgent):
     def __init__(
         self,
         name: str,
-        code_executor: CodeExecutor,
+        code_executor: CodeExecutor | None = None,
         *,
         model_client: ChatCompletionClient | None = None,
         model_context: ChatCompletionContext | None = None,
@@ -145,7 +148,10 @@ class CodeExecutorAgent(BaseChatAgent):
         sources: Sequence[str] | None = None,
         supported_languages: Sequence[str] | None = None,
         approval_func: ApprovalFuncType | None = None,
+        code_execution_config: JsonMapping | None = None,
     ) -> None:
+        if code_executor is None and code_execution_config is not None:
+            code_executor = _configured(code_execution_config)
         usual = (
             self.DEFAULT_TERMINAL_DESCRIPTION
             if model_client is None
@@ -156,7 +162,7 @@ class CodeExecutorAgent(BaseChatAgent):
         self._code_executor: CodeExecutor = checked_instance(
             code_executor, CodeExecutor, parameter="code_executor", expected=expected
         )
-        if approval_func is None and not code_executor.asks:
+        if approval_func is None and not self._code_executor.asks:
             warnings.warn(
                 "No approval function set for CodeExecutorAgent. This means code will be executed "
                 "automatically without human oversight. For security, consider setting an "
@@ -440,6 +446,31 @@ class CodeExecutorAgent(BaseChatAgent):
             blocks.append(CodeBlock(text[opening.end() : end], opening[1]))
             end += len("```")
         return blocks
+
+
+def _configured(config: JsonMapping) -> CodeExecutor:
+    """The executor that `code_execution_config` describes.
+
+    Raises:
+        UsageError: It asks for Docker, or has another key.
+    """
+    if unknown := sorted(config.keys() - {"work_dir", "timeout", "use_docker"}):
+        raise UsageError(
+            f"`code_execution_config` has no key {unknown[0]!r}; the keys are 'work_dir', "
+            "'timeout' and 'use_docker'. Pass `code_executor` for anything else.",
+            argument="code_execution_config",
+        )
+    if config.get("use_docker"):
+        raise UsageError(
+            "`use_docker` of `code_execution_config`: there is no executor in Docker. Pass False "
+            "to execute code on this machine, or a CodeExecutor of your own as `code_executor`.",
+            argument="code_execution_config",
+        )
+    from teamrun.code.local import LocalCommandLineCodeExecutor  # few agents are made so
+
+    return LocalCommandLineCodeExecutor(
+        timeout=config.get("timeout") or 60, work_dir=config.get("work_dir")
+    )
 
 
 def _text_of(result: CreateResult, agent: str) -> str:

@@ -8,8 +8,8 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict  # pydantic reads typing's own only from 3.12 on
 
-from teamrun.errors import UsageError
 from teamrun.json_types import JsonMapping, JsonObject
+from teamrun.models.wrong_arguments import ModelArgumentError
 from teamrun.validation import misfits
 
 __all__ = ["CreateArgs", "checked", "checked_by"]
@@ -52,7 +52,7 @@ def checked(args: JsonMapping) -> CreateArgs:
     """The arguments, if all of them exist and have the right type.
 
     Raises:
-        UsageError: One does not; the message names it.
+        ModelArgumentError: One does not; the message names it.
     """
     return checked_by(
         _create_args(),
@@ -76,19 +76,19 @@ def checked_by(
         otherwise: What to do about a name that is not known.
 
     Raises:
-        UsageError: An argument does not exist, or has another type; the message names it.
+        ModelArgumentError: An argument does not exist, or has another type; the message names it.
     """
     for name in args:
         if name not in known:
             close = get_close_matches(name, known, n=1)
             hint = f"did you mean {close[0]!r}?" if close else otherwise
-            raise UsageError(f"{call} takes no argument {name!r}; {hint}", argument=name)
+            raise ModelArgumentError(f"{call} takes no argument {name!r}; {hint}", argument=name)
     try:
         return adapter.validate_python(args)
     except ValidationError as error:
         first = misfits(error, args)[0]
         name = ".".join(map(str, first.path))
-        raise UsageError(
+        raise ModelArgumentError(
             first.sentence(f"The argument {name!r}"), argument=str(first.path[0])
         ) from error
 

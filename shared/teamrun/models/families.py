@@ -10,9 +10,9 @@ import warnings
 from difflib import get_close_matches
 from typing import ClassVar, NamedTuple, TypeAlias, cast
 
-from teamrun.errors import UsageError
 from teamrun.json_types import JsonMapping
 from teamrun.models.base import ModelInfo
+from teamrun.models.wrong_arguments import ModelArgumentError
 
 __all__ = [
     "ModelFamily",
@@ -175,7 +175,7 @@ def model_info_for(model: str, *, own_server: bool) -> ModelInfo:
         own_server: The client talks to a `base_url` of the caller's choosing.
 
     Raises:
-        UsageError: No row fits and the server is the provider's own.
+        ModelArgumentError: No row fits and the server is the provider's own.
     """
     row = _row(model)
     if row is not None:
@@ -185,7 +185,7 @@ def model_info_for(model: str, *, own_server: bool) -> ModelInfo:
     known = [row.prefix for row in _ROWS]
     close = get_close_matches(model, known, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    raise UsageError(
+    raise ModelArgumentError(
         f"Nothing is known about the model {model!r}.{hint} Pass model_info={{'vision': ..., "
         "'function_calling': ..., 'json_output': ..., 'structured_output': ..., 'family': "
         "'unknown'} for it, or base_url= if another server than OpenAI's has it.",
@@ -223,7 +223,7 @@ def resolved_model_info(
         own_server: As for `model_info_for`.
 
     Raises:
-        UsageError: A field is missing or unknown, or nothing is known about the model.
+        ModelArgumentError: A field is missing or unknown, or nothing is known about the model.
     """
     if info is None:
         return model_info_for(model, own_server=own_server)
@@ -237,12 +237,12 @@ def validated(info: ModelInfo | JsonMapping) -> ModelInfo:
     """The caller's own `model_info`, complete; switches that it leaves out are the family's.
 
     Raises:
-        UsageError: A field is missing or unknown.
+        ModelArgumentError: A field is missing or unknown.
     """
     _check_names(info)
     missing = [name for name in _NEEDED if name not in info]
     if missing:
-        raise UsageError(
+        raise ModelArgumentError(
             f"model_info lacks {', '.join(map(repr, missing))}; it needs {', '.join(_NEEDED)} "
             "and structured_output.",
             missing=missing,
@@ -261,7 +261,9 @@ def _check_names(info: ModelInfo | JsonMapping) -> None:
         if name not in ModelInfo.__annotations__:
             close = get_close_matches(name, ModelInfo.__annotations__, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
-            raise UsageError(f"model_info has no field {name!r}.{hint}", argument="model_info")
+            raise ModelArgumentError(
+                f"model_info has no field {name!r}.{hint}", argument="model_info"
+            )
 
 
 def _switches(family: str) -> dict[str, bool]:

@@ -41,6 +41,8 @@ class Maker(NamedTuple):
     """The environment variable of its key."""
     prefixes: tuple[str, ...] = ()
     """How the names of models begin that only this company serves."""
+    also: str = ""
+    """Another variable of its key, which is read if `variable` is not set."""
 
     def serves(self, host: str) -> bool:
         """Whether the host is the company's own, regional ones included."""
@@ -59,6 +61,7 @@ _MAKERS = (
         "https://generativelanguage.googleapis.com/v1beta/openai/",
         "GEMINI_API_KEY",
         ("gemini-", "models/gemini-"),
+        also="GOOGLE_API_KEY",
     ),
     Maker("anthropic", "https://api.anthropic.com/v1/", "ANTHROPIC_API_KEY", ("claude-",)),
     Maker("llama", "https://api.llama.com/compat/v1/", "LLAMA_API_KEY", ("Llama-",)),
@@ -77,7 +80,7 @@ _MAKERS = (
     Maker("fireworks", "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
 )
 
-KEY_VARIABLES = tuple(maker.variable for maker in _MAKERS)
+KEY_VARIABLES = tuple(name for maker in _MAKERS for name in (maker.variable, maker.also) if name)
 """The variables of all companies' keys."""
 
 NO_KEY = "none"
@@ -149,7 +152,8 @@ def access_to(model: str, base_url: str | None, environ: Mapping[str, str]) -> A
     address = address_of(model, base_url, environ)
     maker = maker_at(address)
     if maker is not None:
-        return Access(address, maker.variable, environ.get(maker.variable) or None)
+        key = environ.get(maker.variable) or environ.get(maker.also)
+        return Access(address, maker.variable, key or None)
     # The two variables belong together: they describe one server.
     is_configured = address == environ.get(BASE_URL)
     return Access(address, None, (environ.get(OPENAI.variable) or None) if is_configured else None)

@@ -10,7 +10,7 @@ from asyncio import CancelledError
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from pydantic import BaseModel
 
@@ -79,6 +79,15 @@ class BaseGroupChat(Turns, ComponentBase[BaseModel]):
         ValueError: There is no participant, or two have one name.
     """
 
+    DEFAULT_NAME: ClassVar[str]
+    """The name of a team that is given none: by default that of its class."""
+    DEFAULT_DESCRIPTION: ClassVar[str] = "A team of agents."
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "DEFAULT_NAME" not in vars(cls):
+            cls.DEFAULT_NAME = cls.__name__  # pyright: ignore[reportConstantRedefinition] - set here
+
     def __init__(
         self,
         participants: Sequence[ChatAgent | Team] | None,
@@ -96,12 +105,12 @@ class BaseGroupChat(Turns, ComponentBase[BaseModel]):
             raise TypeError("`agents` is another name of `participants`; use one of them.")
         super().__init__(
             (agents if participants is None else participants) or (),
-            name=name,
+            name=name or self.DEFAULT_NAME,
             termination_condition=termination_condition,
             max_turns=max_turns,
             emit_team_events=emit_team_events,
         )
-        self._description = description or "A team of agents."
+        self._description = description or self.DEFAULT_DESCRIPTION
         self._custom_message_types = custom_message_types
         self._is_running = False
         self._has_run = False

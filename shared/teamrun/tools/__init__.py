@@ -7,7 +7,13 @@ from teamrun.forwarding import forwarding
 if TYPE_CHECKING:
     from teamrun.tools.agent_tool import AgentTool, TaskRunnerTool, TeamTool
     from teamrun.tools.approval import ApprovalFunc, ApprovedTool
-    from teamrun.tools.base import BaseTool, BaseToolWithState, StreamTool, Tool
+    from teamrun.tools.base import (
+        BaseStreamTool,
+        BaseTool,
+        BaseToolWithState,
+        StreamTool,
+        Tool,
+    )
     from teamrun.tools.capabilities import Capabilities
     from teamrun.tools.context import (
         Artifacts,
@@ -34,6 +40,7 @@ __all__ = [
     "ApprovalFunc",
     "ApprovedTool",
     "Artifacts",
+    "BaseStreamTool",
     "BaseTool",
     "BaseToolWithState",
     "Capabilities",
@@ -64,7 +71,7 @@ __getattr__, __dir__ = forwarding(
     {
         ".agent_tool": ("AgentTool", "TaskRunnerTool", "TeamTool"),
         ".approval": ("ApprovalFunc", "ApprovedTool"),
-        ".base": ("BaseTool", "BaseToolWithState", "StreamTool", "Tool"),
+        ".base": ("BaseStreamTool", "BaseTool", "BaseToolWithState", "StreamTool", "Tool"),
         ".capabilities": ("Capabilities",),
         ".context": (
             "Artifacts",

@@ -7,6 +7,7 @@ run the engine puts a journaling `Tool` around each one that reaches outside.
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Collection
+from contextlib import aclosing
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel
@@ -21,6 +22,7 @@ from teamrun.tools.results import result_text
 from teamrun.tools.schema import ToolSchema
 
 __all__ = [
+    "BaseStreamTool",
     "BaseTool",
     "BaseToolWithState",
     "Effects",
@@ -33,6 +35,7 @@ __all__ = [
 
 ArgsT = TypeVar("ArgsT", bound=BaseModel)
 ReturnT = TypeVar("ReturnT")
+StreamT = TypeVar("StreamT")
 StateT = TypeVar("StateT", bound=BaseModel)
 
 
@@ -242,3 +245,31 @@ class BaseToolWithState(BaseTool[ArgsT, ReturnT], Generic[ArgsT, ReturnT, StateT
     async def load_state_json(self, state: JsonMapping) -> None:
         """Continue from that state."""
         self.load_state(self._state_type.model_validate(state))
+
+
+class BaseStreamTool(BaseTool[ArgsT, ReturnT], StreamTool, Generic[ArgsT, StreamT, ReturnT]):
+    """A tool as a class that reports while it works: write `run_stream`, and `run`."""
+
+    @abstractmethod
+    def run_stream(
+        self, args: ArgsT, cancellation_token: CancellationToken
+    ) -> AsyncGenerator[StreamT | ReturnT, None]:
+        """Do the work; yields what it reports, then what `run` returns."""
+
+    async def run_json_stream(
+        self,
+        args: JsonMapping,
+        cancellation_token: CancellationToken | None = None,
+        *,
+        call_id: str | None = None,
+    ) -> AsyncGenerator[Any, None]:
+        """Check the arguments and call `run_stream`.
+
+        Raises:
+            ToolError: The arguments do not fit.
+        """
+        checked = checked_arguments(self._args_type, args, tool=self.name)
+        stream = self.run_stream(checked, cancellation_token or CancellationToken())
+        async with aclosing(stream) as items:
+            async for item in items:
+                yield item

@@ -18,6 +18,7 @@ def write_function(tool: Any) -> JsonObject:
     return {
         **source_of(tool),
         "global_imports": list(tool._global_imports),
+        "strict": bool(tool.schema.get("strict")),
         "has_cancellation_support": any(kind is CancellationToken for _, kind in injected),
     }
 

@@ -21,6 +21,7 @@ def forget_modules() -> Iterator[None]:
         del sys.modules[name]
 
 
+@pytest.mark.behaviour("import.modules", "import.missing")
 @pytest.mark.parametrize("module", MODULES)
 def test_the_names_of_a_module_are_found_or_an_error_names_the_page(module: str) -> None:
     found = import_module(module)
@@ -32,6 +33,7 @@ def test_the_names_of_a_module_are_found_or_an_error_names_the_page(module: str)
             assert getattr(found, name) is getattr(import_module(home), ours)
 
 
+@pytest.mark.behaviour("import.missing")
 @pytest.mark.parametrize("page", sorted(set(PAGES.values())))
 def test_the_pages_of_the_errors_exist(page: str) -> None:
     assert (ROOT / page).is_file()
@@ -44,6 +46,7 @@ def test_packages_that_only_contain_others_can_be_imported() -> None:
     assert import_module("autogen_core").models is import_module("autogen_core.models")
 
 
+@pytest.mark.behaviour("import.version")
 @pytest.mark.parametrize("package", VERSIONS)
 def test_each_package_has_a_version(package: str) -> None:
     assert import_module(package).__version__ == VERSIONS[package]
@@ -61,12 +64,12 @@ def test_unknown_names_and_modules_are_the_errors_of_python() -> None:
 
 
 def test_dir_and_star_have_the_names_that_there_are() -> None:
-    module = import_module("autogen_agentchat.state")
+    module = import_module("autogen_core.code_executor")
     names: dict[str, object] = {}
-    exec("from autogen_agentchat.state import *", names)
+    exec("from autogen_core.code_executor import *", names)
 
-    assert "TeamState" in names
-    assert "AssistantAgentState" not in names
+    assert "CodeBlock" in names
+    assert "with_requirements" not in names
     assert set(module.__all__) <= set(dir(module))
 
 

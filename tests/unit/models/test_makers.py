@@ -102,6 +102,8 @@ def test_a_key_of_another_company_is_never_taken_in_its_place(
     model: str, host: str, variable: str, environ: pytest.MonkeyPatch
 ) -> None:
     environ.delenv(variable)
+    if variable == "GEMINI_API_KEY":
+        environ.delenv("GOOGLE_API_KEY")
     with pytest.raises(UsageError) as caught:
         OpenAIChatCompletionClient(model)
     assert caught.value.data["argument"] == "api_key"
@@ -195,6 +197,7 @@ def test_the_name_of_a_private_server_does_not_disclose_its_address() -> None:
     assert "10.0.0.7" not in provider_of("http://10.0.0.7:8000/v1")
 
 
+@pytest.mark.behaviour("model.from_env.companies")
 @pytest.mark.parametrize(("model", "host", "variable"), MODELS)
 def test_the_environment_alone_gives_a_client_of_the_right_company(
     model: str, host: str, variable: str

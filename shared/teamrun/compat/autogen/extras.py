@@ -3,19 +3,27 @@
 import json
 import re
 import warnings
-from collections.abc import Mapping
-from typing import Any, Final, TypeAlias, TypeGuard
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeAlias, TypeGuard, cast
+
+from pydantic import BaseModel
 
 from teamrun.core.component.base import ComponentBase
-from teamrun.json_types import JsonObject
+from teamrun.core.schema_model import model_of_schema
+from teamrun.json_types import JsonMapping, JsonObject
+from teamrun.messages.image import Image
+from teamrun.messages.llm import LLMMessage, UserMessage
 
 __all__ = [
     "AGENTCHAT",
     "AGENTCHAT_EVENTS",
     "ComponentType",
+    "content_to_str",
     "extract_json_from_str",
     "is_component_class",
     "is_component_instance",
+    "remove_images",
+    "schema_to_pydantic_model",
     "validate_model_info",
 ]
 
@@ -71,3 +79,32 @@ def validate_model_info(model_info: Mapping[str, Any]) -> None:
             UserWarning,
             stacklevel=2,
         )
+
+
+def content_to_str(content: Any) -> str:
+    """The content of a message as text: the parts of a list in lines, an image as `<image>`."""
+    if isinstance(content, str) or not isinstance(content, Sequence):
+        return str(content)
+    parts = cast("Sequence[object]", content)
+    return "\n".join("<image>" if isinstance(part, Image) else str(part) for part in parts)
+
+
+def remove_images(messages: Sequence[LLMMessage]) -> list[LLMMessage]:
+    """The messages of a conversation, with `<image>` in place of each image."""
+    return [
+        UserMessage(content=content_to_str(message.content), source=message.source)
+        if isinstance(message, UserMessage) and not isinstance(message.content, str)
+        else message
+        for message in messages
+    ]
+
+
+def schema_to_pydantic_model(
+    schema: JsonMapping, model_name: str = "DynamicModel"
+) -> type[BaseModel]:
+    """A class whose objects fit a JSON Schema.
+
+    Raises:
+        ValueError: No class can be made of the schema.
+    """
+    return model_of_schema(schema, model_name)

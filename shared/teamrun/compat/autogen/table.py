@@ -23,6 +23,7 @@ PAGES: Final[Mapping[str, str]] = {
 """The packages, and the page that an error names."""
 
 _EXTRAS: Final = "teamrun.compat.autogen.extras"
+_TYPES: Final = "teamrun.compat.autogen.types"
 _V02: Final = "teamrun.compat.autogen.v02"
 
 MODULES: Final[Mapping[str, Mapping[str, str]]] = {
@@ -57,13 +58,13 @@ MODULES: Final[Mapping[str, Mapping[str, str]]] = {
         "MultimodalMessage SelectSpeakerEvent SelectorEvent StopMessage StructuredMessage "
         "TextMessage ThoughtEvent ToolCallExecutionEvent ToolCallMessage ToolCallRequestEvent "
         "ToolCallResultMessage ToolCallSummaryMessage ToolResultMessage UserInputRequestedEvent",
-        ABSENT: "StructuredContentType StructuredMessageFactory",
+        _TYPES: "StructuredContentType StructuredMessageFactory",
     },
     "autogen_agentchat.state": {
         "teamrun.teams.state": "BaseGroupChatManagerState BaseState ChatAgentContainerState "
         "MagenticOneOrchestratorState RoundRobinManagerState SelectorManagerState "
         "SwarmManagerState TeamState",
-        ABSENT: "AssistantAgentState SocietyOfMindAgentState",
+        _TYPES: "AssistantAgentState SocietyOfMindAgentState",
     },
     "autogen_agentchat.teams": {
         "teamrun.teams": "BaseGroupChat DiGraph DiGraphBuilder DiGraphEdge DiGraphNode GraphFlow "
@@ -71,7 +72,7 @@ MODULES: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "autogen_agentchat.tools": {"teamrun.tools": "AgentTool TeamTool"},
     "autogen_agentchat.ui": {"teamrun.console": "Console UserInputManager"},
-    "autogen_agentchat.utils": {ABSENT: "content_to_str remove_images"},
+    "autogen_agentchat.utils": {_EXTRAS: "content_to_str remove_images"},
     "autogen_core": {
         "teamrun.core.actors": "Agent AgentId AgentInstantiationContext AgentMetadata AgentProxy "
         "AgentRuntime AgentType BaseAgent ClosureAgent ClosureContext DefaultInterventionHandler "
@@ -114,7 +115,7 @@ MODULES: Final[Mapping[str, Mapping[str, str]]] = {
         "teamrun.context": "BufferedChatCompletionContext ChatCompletionContext "
         "HeadAndTailChatCompletionContext TokenLimitedChatCompletionContext "
         "UnboundedChatCompletionContext",
-        ABSENT: "ChatCompletionContextState",
+        _TYPES: "ChatCompletionContextState",
     },
     "autogen_core.models": {
         "teamrun.messages": "AssistantMessage CreateResult FinishReasons=FinishReason "
@@ -122,19 +123,18 @@ MODULES: Final[Mapping[str, Mapping[str, str]]] = {
         "SystemMessage UserMessage",
         "teamrun.models": "ChatCompletionClient ModelFamily ModelInfo",
         _EXTRAS: "validate_model_info",
-        ABSENT: "ChatCompletionTokenLogprob ModelCapabilities TopLogprob",
+        _TYPES: "ChatCompletionTokenLogprob ModelCapabilities TopLogprob",
     },
     "autogen_core.tool_agent": {
         "teamrun.tools.tool_agent": "InvalidToolArgumentsException ToolAgent ToolException "
         "ToolExecutionException ToolNotFoundException tool_agent_caller_loop",
     },
     "autogen_core.tools": {
-        "teamrun.tools": "BaseTool BaseToolWithState FunctionTool ImageResultContent "
-        "ParametersSchema StaticStreamWorkbench StaticWorkbench StreamTool TextResultContent Tool "
-        "ToolOverride ToolResult ToolSchema Workbench",
-        ABSENT: "BaseStreamTool",
+        "teamrun.tools": "BaseStreamTool BaseTool BaseToolWithState FunctionTool "
+        "ImageResultContent ParametersSchema StaticStreamWorkbench StaticWorkbench StreamTool "
+        "TextResultContent Tool ToolOverride ToolResult ToolSchema Workbench",
     },
-    "autogen_core.utils": {_EXTRAS: "extract_json_from_str", ABSENT: "schema_to_pydantic_model"},
+    "autogen_core.utils": {_EXTRAS: "extract_json_from_str schema_to_pydantic_model"},
     "autogen_ext": {},
     "autogen_ext.agents.azure": {ABSENT: "AzureAIAgent"},
     "autogen_ext.agents.file_surfer": {ABSENT: "FileSurfer"},

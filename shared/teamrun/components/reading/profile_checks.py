@@ -15,6 +15,7 @@ from teamrun.models.makers import (
     KEY_VARIABLES,
     OPENAI,
     NoAddress,
+    access_to,
     address_of,
     variable_of,
 )
@@ -94,7 +95,7 @@ def _check_key(
         return
     right = variable_of(model)
     written = next((name for name in KEY_VARIABLES if key == f"${{{name}}}"), right)
-    if right not in (written, OPENAI.variable):
+    if right != OPENAI.variable and access_to(model, None, {written: "set"}).key is None:
         detail = (
             f"'api_key': {model!r} is called at a company whose key is not {written}. Write"
             f" '${{{right}}}', or name the server in 'base_url'."

@@ -322,6 +322,7 @@ _ROWS: Final = (
             **_of("source_code", "has_cancellation_support"),
             **{name: Field(name) for name in ("name", "description")},
             "global_imports": Field(shape="teamrun.tools.imports:Import"),
+            "strict": Field(is_ours=True),
         },
         write="teamrun.tools.component:write_function",
         make="teamrun.tools.component:refuse_source",

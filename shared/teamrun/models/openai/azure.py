@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final, Unpack, cast
 
 from teamrun.core.clock import Clock
 from teamrun.core.optional import require
-from teamrun.errors import UsageError
 from teamrun.json_types import JsonMapping
 from teamrun.models.attempt import as_timedelta
 from teamrun.models.base import ModelInfo
@@ -25,6 +24,7 @@ from teamrun.models.openai.entra import (
     shared_provider,
 )
 from teamrun.models.retry import RetryPolicy
+from teamrun.models.wrong_arguments import ModelArgumentError
 
 if TYPE_CHECKING:
     import httpx2
@@ -63,7 +63,8 @@ class AzureOpenAIChatCompletionClient(BaseOpenAIClient):
         timeout: As for `OpenAIChatCompletionClient`, and so are the other arguments.
 
     Raises:
-        UsageError: An argument is missing, unknown, of the wrong type, or contradicts another one.
+        ModelArgumentError: An argument is missing, unknown, of the wrong type, or contradicts
+            another one.
         MissingPackage: The `openai` package is not installed, or `azure-identity` where needed.
     """
 
@@ -134,7 +135,7 @@ class AzureOpenAIChatCompletionClient(BaseOpenAIClient):
 def _given(value: str | None, variable: str, other: str | None = None, *, argument: str) -> str:
     found = value or os.environ.get(variable) or other
     if not found:
-        raise UsageError(
+        raise ModelArgumentError(
             f"Azure OpenAI needs {argument}=, or {variable} in the environment.", argument=argument
         )
     return found
@@ -153,7 +154,7 @@ def _access(
     named = {"api_key": api_key, "azure_ad_token": token, "azure_ad_token_provider": provider}
     given = [name for name, value in named.items() if value]
     if len(given) > 1:
-        raise UsageError(
+        raise ModelArgumentError(
             f"Azure OpenAI takes one of {' and '.join(f'{name}=' for name in given)}, not both.",
             argument=given[1],
         )

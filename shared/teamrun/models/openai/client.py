@@ -17,7 +17,6 @@ from teamrun.core.cancellation import CancellationToken
 from teamrun.core.clock import Clock
 from teamrun.core.optional import require
 from teamrun.core.urls import public_url
-from teamrun.errors import UsageError
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.llm import CreateResult, LLMMessage
 from teamrun.models.attempt import Attempt, as_timedelta
@@ -38,6 +37,7 @@ from teamrun.models.openai.request import RequestBuilder
 from teamrun.models.openai.stream_usage import UsageInStreams
 from teamrun.models.retry import RetryingModel, RetryPolicy
 from teamrun.models.tool_names import HasSchema
+from teamrun.models.wrong_arguments import ModelArgumentError
 from teamrun.tools.schema import ToolSchema
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class BaseOpenAIClient(RetryingModel):
 
         Raises:
             ModelError: The call failed permanently, or broke off after text had been yielded.
-            UsageError: The model does not support the request.
+            ModelArgumentError: The model does not support the request.
         """
         return super().create_stream(
             messages,
@@ -150,8 +150,9 @@ class OpenAIChatCompletionClient(BaseOpenAIClient):
     Args:
         model: Its name; without it, `OPENAI_MODEL`.
         api_key: Without it, the variable of the company at the address: `OPENAI_API_KEY`,
-            `GEMINI_API_KEY`, `ANTHROPIC_API_KEY`, `LLAMA_API_KEY` and so on (`makers.py`). At any
-            other address, `OPENAI_API_KEY` if it is set; a server of your own may need none.
+            `GEMINI_API_KEY` or `GOOGLE_API_KEY`, `ANTHROPIC_API_KEY`, `LLAMA_API_KEY` and so on
+            (`makers.py`). At any other address, `OPENAI_API_KEY` if it is set; a server of your
+            own may need none.
         base_url: A server that speaks the same API, such as `http://127.0.0.1:11434/v1`. Without
             it, the address of the model's own company (`gemini-`, `claude-`, `Llama-`,
             `deepseek-chat`, `grok-`); for other models `OPENAI_BASE_URL`, else OpenAI's own.
@@ -172,7 +173,7 @@ class OpenAIChatCompletionClient(BaseOpenAIClient):
             completion; they apply to every call.
 
     Raises:
-        UsageError: An argument is missing, unknown or of the wrong type.
+        ModelArgumentError: An argument is missing, unknown or of the wrong type.
         MissingPackage: The `openai` package is not installed.
     """
 
@@ -200,7 +201,9 @@ class OpenAIChatCompletionClient(BaseOpenAIClient):
         require("openai", extra="openai", needed_by=type(self).__name__, lowest=(3,))
         model = model or os.environ.get("OPENAI_MODEL")
         if not model:
-            raise UsageError("No model: pass model=, or set OPENAI_MODEL.", argument="model")
+            raise ModelArgumentError(
+                "No model: pass model=, or set OPENAI_MODEL.", argument="model"
+            )
         self._given = given | {"model": model}
         access = access_to(model, base_url, os.environ)
         check_address(access.base_url, "base_url")
@@ -298,13 +301,13 @@ def _key(api_key: ApiKey | None, access: Access) -> ApiKey:
     """The key to send to that address.
 
     Raises:
-        UsageError: There is none, and the address needs one.
+        ModelArgumentError: There is none, and the address needs one.
     """
     key = stripped(api_key or access.key)
     if not key and access.variable is None:  # by the SDK's convention; else it needs none
         key = stripped(os.environ.get(OPENAI.variable)) or NO_KEY
     if not key:
-        raise UsageError(
+        raise ModelArgumentError(
             f"No API key for {public_url(access.base_url)}: pass api_key=, or set "
             f"{access.variable}; a server of your own (base_url=) may need none.",
             argument="api_key",

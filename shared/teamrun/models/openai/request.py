@@ -6,7 +6,6 @@ from typing import assert_never
 
 from pydantic import BaseModel
 
-from teamrun.errors import UsageError
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.llm import LLMMessage
 from teamrun.models.base import ModelInfo, ToolChoice
@@ -15,6 +14,7 @@ from teamrun.models.families import context_window
 from teamrun.models.openai.messages import MessageWriter
 from teamrun.models.structured import response_format, strict_schema
 from teamrun.models.tool_names import ToolNames
+from teamrun.models.wrong_arguments import ModelArgumentError
 from teamrun.tools.schema import ToolSchema
 
 __all__ = ["Request", "RequestBuilder"]
@@ -65,7 +65,8 @@ class RequestBuilder:
         """The request for one call.
 
         Raises:
-            UsageError: The model does not support the request, or arguments contradict each other.
+            ModelArgumentError: The model does not support the request, or arguments contradict each
+                other.
         """
         names = ToolNames()
         body: Json = {**self.create_args, **(checked(extra) if extra else {})}
@@ -101,14 +102,16 @@ class RequestBuilder:
             body.pop("parallel_tool_calls", None)  # refused by the API if there are no tools
             return
         if not self.info["function_calling"]:
-            raise UsageError(f"The model {self.model!r} cannot call tools; choose one that can.")
+            raise ModelArgumentError(
+                f"The model {self.model!r} cannot call tools; choose one that can."
+            )
         body["tools"] = [_tool(tool, names) for tool in tools]
         if isinstance(choice, str):
             body["tool_choice"] = choice
             return
         forced = choice["name"]
         if all(tool["name"] != forced for tool in tools):
-            raise UsageError(f"tool_choice names {forced!r}, which is not among the tools.")
+            raise ModelArgumentError(f"tool_choice names {forced!r}, which is not among the tools.")
         body["tool_choice"] = {"type": "function", "function": {"name": names.add(forced)}}
 
     def _add_format(self, body: Json, json_output: bool | type[BaseModel] | None) -> None:
@@ -129,7 +132,9 @@ class RequestBuilder:
 
     def _need(self, able: bool, what: str) -> None:
         if not able:
-            raise UsageError(f"The model {self.model!r} has no {what}; choose one that has.")
+            raise ModelArgumentError(
+                f"The model {self.model!r} has no {what}; choose one that has."
+            )
 
 
 def _tools_in(wire: Sequence[Json]) -> list[ToolSchema]:
