@@ -110,6 +110,7 @@ def typed(
     )
 
 
+@pytest.mark.behaviour("pattern.production")
 @pytest.mark.parametrize("name", ["README.md", "docs/quick-start.md"])
 def test_the_commands_of_a_page_work(name: str, served: Served) -> None:
     lines = lines_of(name)

@@ -185,6 +185,7 @@ def exchanged() -> Json:
     return {**json.loads(there.stdout), "states": states}
 
 
+@pytest.mark.behaviour("component.to_autogen")
 @pytest.mark.parametrize("example", [pytest.param(each, id=each.name) for each in SHARED])
 def test_autogen_reads_what_is_written_here(example: Example) -> None:
     read = exchanged()["read"][example.name]
@@ -193,6 +194,7 @@ def test_autogen_reads_what_is_written_here(example: Example) -> None:
     assert read["class"] == example.name
 
 
+@pytest.mark.behaviour("component.to_autogen")
 @pytest.mark.parametrize("name", TEAMS)
 def test_a_team_that_is_written_here_does_the_same_in_autogen(name: str) -> None:
     there = exchanged()["read"][name]
@@ -202,6 +204,7 @@ def test_a_team_that_is_written_here_does_the_same_in_autogen(name: str) -> None
     assert content(there["state"]) == content(exchanged()["states"][name])
 
 
+@pytest.mark.behaviour("component.files")
 def test_every_component_of_autogen_is_read_here() -> None:
     read: set[str] = set()
     for name, written in exchanged()["written"].items():
@@ -221,6 +224,7 @@ def test_every_component_of_autogen_is_read_here() -> None:
     assert len(read) >= 20
 
 
+@pytest.mark.behaviour("component.files")
 @pytest.mark.parametrize("name", THEIR_TEAMS)
 def test_a_team_of_autogen_does_the_same_here(name: str) -> None:
     written = exchanged()["written"][name]

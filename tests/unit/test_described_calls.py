@@ -77,11 +77,13 @@ CALLS: dict[str, Callable[[], Awaitable[Any]]] = {
 }
 
 
+@pytest.mark.behaviour("agent.token.optional", "agent.task.position")
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 async def test_a_token_is_optional_and_a_task_may_come_first(call: Callable[[], Any]) -> None:
     await call()
 
 
+@pytest.mark.behaviour("events.on_messages")
 async def test_a_team_responds_to_messages() -> None:
     response = await team().on_messages([HELLO])
 
@@ -89,6 +91,7 @@ async def test_a_team_responds_to_messages() -> None:
     assert response.inner_messages == []
 
 
+@pytest.mark.behaviour("message.from_response", "message.response", "message.response.join")
 def test_a_response_is_used_as_its_text() -> None:
     assert f"{RESPONSE} {RESPONSE:.3}" == "The answer is 4. The"
     assert RESPONSE[:10] == "The answer"
@@ -99,12 +102,14 @@ def test_a_response_is_used_as_its_text() -> None:
         list(RESPONSE)  # pyright: ignore[reportArgumentType, reportCallIssue] - no sequence
 
 
+@pytest.mark.behaviour("message.models_used")
 def test_models_used_are_kept_with_a_message() -> None:
     message = TextMessage(content="x", source="a", models_used=["gpt-4o", "o3"])  # pyright: ignore[reportCallIssue] - another form
 
     assert message.metadata == {"models_used": "gpt-4o,o3"}
 
 
+@pytest.mark.behaviour("team.agents_alias")
 def test_agents_is_another_name_of_participants() -> None:
     a, b = agent(handoffs=["b"]), agent("b")
     graph = DiGraphBuilder().add_node(a).add_node(b).add_edge(a, b).build()
@@ -136,6 +141,7 @@ async def test_conditions_have_defaults_and_are_asked_with_terminate() -> None:
     assert await both.terminate([HELLO, HELLO]) is True
 
 
+@pytest.mark.behaviour("assistant.tool_choice", "assistant.max_tool_use_attempts")
 async def test_tool_choice_and_the_other_name_of_the_iterations() -> None:
     model = ScriptedModel(
         [{"tool_calls": [{"name": "double", "arguments": {"number": 2}}]}, "Four"], record=True
@@ -150,6 +156,7 @@ async def test_tool_choice_and_the_other_name_of_the_iterations() -> None:
     assert [call.tool_choice for call in model.calls] == ["required", "auto"]
 
 
+@pytest.mark.behaviour("message.tool_fields")
 def test_a_tool_call_and_its_result_by_their_fields() -> None:
     call = ToolCallMessage(tool_name="double", arguments={"number": 2}, source="a")  # pyright: ignore[reportCallIssue] - another form
     named = ToolCallMessage(tool_name="double", tool_arguments="{}", tool_use_id="7", source="a")  # pyright: ignore[reportCallIssue] - another form
@@ -167,6 +174,7 @@ def test_a_tool_call_and_its_result_by_their_fields() -> None:
         ToolCallMessage(arguments={}, source="a")  # pyright: ignore[reportCallIssue] - another form
 
 
+@pytest.mark.behaviour("message.unknown_fields")
 def test_a_message_of_text_images_and_documents() -> None:
     # Static types know the released form alone.
     described: Any = MultimodalMessage

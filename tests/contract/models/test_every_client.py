@@ -43,6 +43,7 @@ async def pieces_of(client: ChatCompletionClient) -> list[str | CreateResult]:
     return [piece async for piece in client.create_stream(ASK)]
 
 
+@pytest.mark.behaviour("model.result")
 async def test_text_comes_with_its_usage_and_why_the_model_stopped(stage: Stage) -> None:
     async with stage([{"content": "Three of them.", "usage": USAGE}]) as client:
         result = await client.create(ASK)
@@ -51,6 +52,7 @@ async def test_text_comes_with_its_usage_and_why_the_model_stopped(stage: Stage)
     assert (result.thought, result.cached) == (None, False)
 
 
+@pytest.mark.behaviour("model.result", "model.openai.thought")
 async def test_tool_calls_come_with_json_arguments_and_text_beside_them_is_a_thought(
     stage: Stage,
 ) -> None:
@@ -70,6 +72,7 @@ async def test_tool_calls_come_with_json_arguments_and_text_beside_them_is_a_tho
     assert (result.finish_reason, result.thought) == ("function_calls", "I look it up.")
 
 
+@pytest.mark.behaviour("model.interface")
 async def test_a_stream_yields_the_text_in_pieces_and_then_the_result_of_create(
     stage: Stage,
 ) -> None:
@@ -91,12 +94,14 @@ async def test_a_stream_of_tool_calls_gives_only_the_result(stage: Stage) -> Non
     assert result.finish_reason == "function_calls"
 
 
+@pytest.mark.behaviour("model.openai.thought")
 async def test_reasoning_that_the_model_shows_is_a_thought(stage: Stage) -> None:
     async with stage([{"content": "Three.", "thought": "Hm."}]) as client:
         result = await client.create(ASK)
     assert (result.content, result.thought) == ("Three.", "Hm.")
 
 
+@pytest.mark.behaviour("model.openai.thought.stream")
 async def test_a_stream_gives_thoughts_first_between_tags(stage: Stage) -> None:
     async with stage([{"content": "Three of them.", "thought": "Hm."}]) as client:
         *pieces, result = await pieces_of(client)
@@ -106,6 +111,7 @@ async def test_a_stream_gives_thoughts_first_between_tags(stage: Stage) -> None:
     assert (result.content, result.thought) == ("Three of them.", "Hm.")
 
 
+@pytest.mark.behaviour("model.errors")
 @pytest.mark.parametrize(("status", "retryable"), [(400, False), (503, True)])
 async def test_a_failure_is_a_model_error_with_status_and_whether_to_try_again(
     stage: Stage, status: int, retryable: bool
@@ -156,6 +162,7 @@ async def test_a_stream_may_be_left_and_the_client_continues(stage: Stage) -> No
         assert (await client.create(ASK)).content == "four"
 
 
+@pytest.mark.behaviour("model.usage")
 async def test_usage_adds_up_over_calls_of_both_kinds(stage: Stage) -> None:
     async with stage([{"content": "x", "usage": USAGE}] * 2) as client:
         await client.create(ASK)
@@ -164,6 +171,7 @@ async def test_usage_adds_up_over_calls_of_both_kinds(stage: Stage) -> None:
         assert client.total_usage() == client.actual_usage()
 
 
+@pytest.mark.behaviour("model.interface", "model.usage")
 async def test_a_whole_conversation_can_be_sent(stage: Stage) -> None:
     messages: list[LLMMessage] = [
         SystemMessage(content="Count."),

@@ -92,7 +92,7 @@ async def test_a_server_that_refuses_stream_options_gets_none_from_then_on(
     assert (results, sent) == (["Three."] * 2, [True, False, False])
 
 
-@pytest.mark.behaviour("condition.token_usage.streaming")
+@pytest.mark.behaviour("condition.token_usage.streaming", "model.openai.stream_usage")
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize(
     ("options", "call", "sent"),

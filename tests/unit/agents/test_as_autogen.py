@@ -27,11 +27,13 @@ def look_up(word: str) -> str:
     return word
 
 
+@pytest.mark.behaviour("assistant.arguments")
 def test_a_handoff_to_the_name_of_a_tool_is_refused() -> None:
     with pytest.raises(ValueError, match="'look_up' has the name of a tool"):
         AssistantAgent("a", ScriptedModel([]), tools=[look_up], handoffs=["look_up"])
 
 
+@pytest.mark.behaviour("assistant.memory.none", "memory.interface")
 async def test_a_memory_may_return_nothing() -> None:
     class Silent(ListMemory):
         async def update_context(self, model_context: ChatCompletionContext) -> Any:
@@ -42,6 +44,7 @@ async def test_a_memory_may_return_nothing() -> None:
     assert (await agent.run(task="go")).messages[-1].to_text() == "hi"
 
 
+@pytest.mark.behaviour("assistant.memory.none")
 async def test_a_context_may_keep_its_messages_elsewhere() -> None:
     class Own(ChatCompletionContext):
         def __init__(self) -> None:  # no super().__init__(): AutoGen tolerates it
@@ -61,6 +64,7 @@ async def test_a_context_may_keep_its_messages_elsewhere() -> None:
     assert [message.content for message in context.kept] == ["go", "hi"]
 
 
+@pytest.mark.behaviour("assistant.tools.workbench.keyword")
 async def test_a_workbench_is_called_by_keyword() -> None:
     asked: list[Any] = []
 
@@ -80,6 +84,7 @@ async def test_a_workbench_is_called_by_keyword() -> None:
     assert (asked[0]["call_id"], "cancellation_token" in asked[0]) == ("1", True)
 
 
+@pytest.mark.behaviour("workbench.overrides.own_name")
 async def test_an_overridden_tool_keeps_its_own_name_as_well() -> None:
     bench = StaticWorkbench([FunctionTool(look_up)], {"look_up": ToolOverride(name="find")})
 
@@ -89,6 +94,7 @@ async def test_an_overridden_tool_keeps_its_own_name_as_well() -> None:
     assert [schema["name"] for schema in await bench.list_tools()] == ["find"]
 
 
+@pytest.mark.behaviour("agent_tool.events", "agent_tool.class", "tool.classes")
 async def test_an_agent_as_a_tool_is_strict_and_shows_its_task() -> None:
     tool = AgentTool(AssistantAgent("inner", ScriptedModel(["done"])))
     assert tool.schema.get("strict") is True
@@ -104,6 +110,9 @@ async def test_an_agent_as_a_tool_is_strict_and_shows_its_task() -> None:
     ]
 
 
+@pytest.mark.behaviour(
+    "message.memory_content", "assistant.handoff.defaults", "model.families", "model.openai.legacy"
+)
 def test_names_that_programs_use() -> None:
     defaults: Any = Handoff.set_defaults
     assert defaults({"target": "b"})["name"] == "transfer_to_b"

@@ -47,6 +47,7 @@ def kinds(items: Any) -> list[str]:
     return [type(item).__name__ for item in items]
 
 
+@pytest.mark.behaviour("assistant.defaults", "assistant.turn")
 async def test_an_answer_is_the_text_of_the_model() -> None:
     model = ScriptedModel(
         [{"content": "hi", "usage": {"prompt_tokens": 3, "completion_tokens": 1}}], record=True
@@ -69,6 +70,7 @@ async def test_an_answer_is_the_text_of_the_model() -> None:
     assert (model.calls[0].tools, model.calls[0].tool_choice) == ((), "auto")
 
 
+@pytest.mark.behaviour("assistant.turn")
 async def test_a_turn_includes_earlier_messages() -> None:
     model = ScriptedModel(["one", "two"], record=True)
     agent = AssistantAgent("ada", model, system_message=None)
@@ -93,6 +95,7 @@ async def test_agents_that_hear_a_message_share_its_model_message() -> None:
     assert heard[0] is heard[1]
 
 
+@pytest.mark.behaviour("assistant.thought")
 async def test_a_thought_comes_before_the_answer_and_stays_in_the_context() -> None:
     agent = AssistantAgent("ada", ScriptedModel([{"content": "hi", "thought": "hm"}]))
 
@@ -104,6 +107,7 @@ async def test_a_thought_comes_before_the_answer_and_stays_in_the_context() -> N
     assert said == AssistantMessage(content="hi", source="ada", thought="hm")
 
 
+@pytest.mark.behaviour("assistant.stream")
 async def test_chunks_are_streamed_and_belong_to_the_answer() -> None:
     agent = AssistantAgent("ada", ScriptedModel(["one two"]), model_client_stream=True)
 
@@ -129,6 +133,7 @@ async def test_a_stream_without_its_result_is_an_error() -> None:
     assert str(raised.value) == "No final model result in streaming mode."
 
 
+@pytest.mark.behaviour("assistant.structured")
 async def test_structured_output_is_asked_for_and_parsed() -> None:
     model = ScriptedModel([{"content": {"city": "Oslo", "people": 7}}], record=True)
     agent = AssistantAgent(
@@ -145,6 +150,7 @@ async def test_structured_output_is_asked_for_and_parsed() -> None:
     assert agent.produced_message_types == [StructuredMessage[Answer]]
 
 
+@pytest.mark.behaviour("assistant.memory")
 async def test_memory_is_added_on_every_turn_and_reported() -> None:
     fact = MemoryContent(content="likes tea", mime_type="text/plain")
     model = ScriptedModel(["one", "two"], record=True)
@@ -169,6 +175,7 @@ async def test_the_context_of_a_handoff_comes_before_its_text() -> None:
     assert model.calls[0].messages == (context, UserMessage(content="yours", source="bob"))
 
 
+@pytest.mark.behaviour("assistant.vision")
 async def test_a_model_without_vision_sees_placeholders_for_images() -> None:
     image = Image.from_bytes(b"\x89PNG\r\n\x1a\n-")
     message = MultiModalMessage(content=["look", image], source="user")
@@ -185,6 +192,7 @@ async def test_a_model_without_vision_sees_placeholders_for_images() -> None:
     assert seeing.calls[0].messages == (UserMessage(content=["look", image], source="user"),)
 
 
+@pytest.mark.behaviour("assistant.state")
 async def test_reset_forgets_and_state_continues() -> None:
     agent, other = (AssistantAgent("ada", ScriptedModel(["x"])) for _ in range(2))
     await agent.run("hello")
@@ -212,6 +220,7 @@ async def test_a_response_is_a_fresh_one_on_every_turn() -> None:
     assert first.inner_messages is not second.inner_messages
 
 
+@pytest.mark.behaviour("assistant.arguments")
 def test_memory_must_be_a_list() -> None:
     memory: Any = ListMemory()
 
@@ -236,6 +245,7 @@ class Twice(Announcing):
     """A subclass of a subclass."""
 
 
+@pytest.mark.behaviour("agent.custom")
 @pytest.mark.parametrize("cls", [Announcing, Twice])
 async def test_a_subclass_that_overrides_the_stream_is_called_through_it_everywhere(
     cls: type[AssistantAgent],

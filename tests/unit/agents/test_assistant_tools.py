@@ -21,7 +21,6 @@ from teamrun.messages import (
     StructuredMessage,
     TextMessage,
     ToolCallSummaryMessage,
-    UserMessage,
 )
 from teamrun.models import ModelInfo
 from teamrun.testing import ScriptedModel
@@ -72,6 +71,12 @@ def results(items: Sequence[Any]) -> list[tuple[str, bool | None]]:
     return [(result.content, result.is_error) for result in executed.content]
 
 
+@pytest.mark.behaviour(
+    "message.model_messages",
+    "assistant.reflect.default",
+    "assistant.tools.events",
+    "assistant.tools.summary",
+)
 async def test_without_reflection_the_answer_is_a_summary_of_the_results() -> None:
     model = ScriptedModel(
         [
@@ -120,6 +125,7 @@ async def test_a_result_carries_the_name_and_the_id_of_its_call() -> None:
     ]
 
 
+@pytest.mark.behaviour("assistant.tools.summary")
 async def test_a_summary_is_written_by_a_format_or_a_function() -> None:
     steps = [ask(("add", {"a": 1, "b": 2}), ("fail", {}))]
 
@@ -142,6 +148,7 @@ async def test_a_summary_is_written_by_a_format_or_a_function() -> None:
     assert (await turn(by_function))[-1].chat_message.content == "add -> 3\nfail -> no luck"
 
 
+@pytest.mark.behaviour("assistant.tools.iterations")
 async def test_the_model_is_asked_again_until_it_answers() -> None:
     model = ScriptedModel(
         [ask(("add", {"a": 1, "b": 2})), ask(("add", {"a": 3, "b": 4})), "done"], record=True
@@ -161,6 +168,7 @@ async def test_the_model_is_asked_again_until_it_answers() -> None:
     assert all(call.tools for call in model.calls)
 
 
+@pytest.mark.behaviour("assistant.tools.summary")
 async def test_after_the_last_iteration_only_the_last_results_are_summed_up() -> None:
     model = ScriptedModel([ask(("add", {"a": 1, "b": 2})), ask(("add", {"a": 3, "b": 4}))])
     agent = AssistantAgent("ada", model, tools=[add], max_tool_use_attempts=2)
@@ -168,6 +176,7 @@ async def test_after_the_last_iteration_only_the_last_results_are_summed_up() ->
     assert str((await turn(agent))[-1]) == "7"
 
 
+@pytest.mark.behaviour("assistant.tools.reflection", "assistant.tools.reflection.tools")
 async def test_reflection_may_call_no_tools_and_has_the_results_in_sight() -> None:
     model = ScriptedModel(
         [ask(("add", {"a": 1, "b": 2})), {"content": "It is 3.", "thought": "hm"}], record=True
@@ -188,6 +197,7 @@ async def test_reflection_may_call_no_tools_and_has_the_results_in_sight() -> No
     assert last == AssistantMessage(content="It is 3.", source="ada", thought="hm")
 
 
+@pytest.mark.behaviour("assistant.stream")
 async def test_streamed_chunks_belong_to_the_reflection_they_are_part_of() -> None:
     agent = AssistantAgent(
         "ada",
@@ -214,6 +224,7 @@ class Chatty(ScriptedModel):
         yield await self.create(messages, **options)
 
 
+@pytest.mark.behaviour("assistant.stream")
 async def test_chunks_beside_tool_calls_are_not_part_of_the_answer() -> None:
     agent = AssistantAgent(
         "ada",
@@ -288,6 +299,7 @@ class Total(BaseModel):
     total: int
 
 
+@pytest.mark.behaviour("assistant.reflect.default")
 async def test_structured_output_reflects_by_default() -> None:
     steps = [ask(("add", {"a": 1, "b": 2})), {"content": {"total": 3}}]
     reflecting = AssistantAgent("ada", ScriptedModel(steps), tools=[add], output_content_type=Total)
@@ -305,6 +317,7 @@ async def test_structured_output_reflects_by_default() -> None:
     assert type((await turn(summing_up))[-1].chat_message) is ToolCallSummaryMessage
 
 
+@pytest.mark.behaviour("assistant.tools.errors")
 async def test_a_failure_of_a_call_is_reported_to_the_model() -> None:
     cases = [
         (
@@ -322,6 +335,7 @@ async def test_a_failure_of_a_call_is_reported_to_the_model() -> None:
         assert results(await turn(agent)) == [(text, True)]
 
 
+@pytest.mark.behaviour("assistant.tools.concurrent")
 async def test_parallel_calls_overlap_and_keep_their_order() -> None:
     met = asyncio.Barrier(2)
 
@@ -351,56 +365,6 @@ async def test_a_single_call_is_awaited_in_the_agents_own_task() -> None:
     assert seen == [asyncio.current_task()]
 
 
-async def test_a_handover_ends_the_turn_before_reflection() -> None:
-    model = ScriptedModel([ask(("transfer_to_bob", {}), thought="over to bob")])
-    agent = AssistantAgent(
-        "ada", model, handoffs=["bob"], reflect_on_tool_use=True, max_tool_iterations=5
-    )
-
-    items = await turn(agent)
-
-    assert kinds(items) == [
-        "ThoughtEvent",
-        "ToolCallRequestEvent",
-        "ToolCallExecutionEvent",
-        "Response",
-    ]
-    message = items[-1].chat_message
-    assert isinstance(message, HandoffMessage)
-    assert (message.target, message.source) == ("bob", "ada")
-    assert message.content == "Transferred to bob, adopting the role of bob immediately."
-    assert message.context == [AssistantMessage(content="over to bob", source="ada")]
-    assert results(items) == [(message.content, False)]
-
-
-async def test_the_other_calls_of_a_handover_are_its_context() -> None:
-    handoff = Handoff(target="bob", message="all yours")
-    model = ScriptedModel(
-        [ask(("add", {"a": 1, "b": 2}), ("transfer_to_bob", {}), thought="hm")], record=True
-    )
-    agent = AssistantAgent("ada", model, tools=[add], handoffs=[handoff])
-
-    items = await turn(agent)
-
-    request, execution, response = items[1:]
-    assert response.chat_message.content == "all yours"
-    assert response.chat_message.context == [
-        AssistantMessage(content=[request.content[0]], source="ada", thought="hm"),
-        FunctionExecutionResultMessage(content=[execution.content[0]]),
-    ]
-    assert [tool["name"] for tool in model.calls[0].tools] == ["add", "transfer_to_bob"]
-
-
-async def test_of_several_handovers_the_first_one_wins() -> None:
-    model = ScriptedModel([ask(("transfer_to_bob", {}), ("transfer_to_cy", {}))])
-    agent = AssistantAgent("ada", model, handoffs=["bob", "cy"])
-
-    with pytest.warns(UserWarning):
-        response = (await turn(agent))[-1]
-
-    assert response.chat_message.target == "bob"
-
-
 class Changing(Workbench):
     """Has another tool after each call."""
 
@@ -421,6 +385,7 @@ class Changing(Workbench):
         return ToolResult(name=name, result=[TextResultContent(content="ok")], is_error=True)
 
 
+@pytest.mark.behaviour("assistant.tools.workbench")
 async def test_a_workbench_is_asked_for_its_tools_before_each_model_call() -> None:
     bench = Changing()
     model = ScriptedModel([raw("tool0", '{"a":1}'), raw("tool0", "{}"), "done"], record=True)
@@ -437,6 +402,7 @@ async def test_a_workbench_is_asked_for_its_tools_before_each_model_call() -> No
     assert bench.calls == [("tool0", {"a": 1}, "c1")]
 
 
+@pytest.mark.behaviour("assistant.tools.workbench")
 async def test_fixed_workbenches_may_be_several() -> None:
     model = ScriptedModel([ask(("plus", {"a": 1, "b": 1}), ("fail", {}))], record=True)
     agent = AssistantAgent(
@@ -452,6 +418,7 @@ async def test_fixed_workbenches_may_be_several() -> None:
     assert [tool["name"] for tool in model.calls[0].tools] == ["plus", "fail"]
 
 
+@pytest.mark.behaviour("assistant.tools.inner_events")
 async def test_an_agent_as_a_tool_reports_what_it_does() -> None:
     inner = AssistantAgent(
         "helper", ScriptedModel([ask(("add", {"a": 1, "b": 2}))]), tools=[add], description="Adds."
@@ -476,6 +443,7 @@ async def test_an_agent_as_a_tool_reports_what_it_does() -> None:
     assert items[-1].inner_messages == items[:-1]
 
 
+@pytest.mark.behaviour("assistant.tools.inner_events")
 async def test_chunks_of_an_agent_tool_are_streamed_but_not_kept() -> None:
     inner = AssistantAgent("helper", ScriptedModel(["one two"]), model_client_stream=True)
     model = ScriptedModel([ask(("helper", {"task": "go"}))])
@@ -490,6 +458,7 @@ async def test_chunks_of_an_agent_tool_are_streamed_but_not_kept() -> None:
     assert str(items[-1]) == "one two"
 
 
+@pytest.mark.behaviour("assistant.tool_choice")
 async def test_tool_choice_is_passed_on_and_required_only_at_first() -> None:
     steps = [ask(("add", {"a": 1, "b": 2})), "done"]
     seen: dict[str, list[Any]] = {}
@@ -525,27 +494,7 @@ async def test_the_model_sees_its_own_messages_unchanged() -> None:
     assert json.loads(arguments) == {"a": 1, "b": 2}
 
 
-async def test_a_handover_can_be_continued_by_its_target() -> None:
-    first = AssistantAgent(
-        "ada",
-        ScriptedModel([ask(("add", {"a": 1, "b": 2}), ("transfer_to_bob", {}))]),
-        tools=[add],
-        handoffs=["bob"],
-    )
-    model = ScriptedModel(["thanks"], record=True)
-    second = AssistantAgent("bob", model, system_message=None)
-
-    handover = (await turn(first))[-1].chat_message
-    await second.on_messages([handover])
-
-    assert kinds(model.calls[0].messages) == [
-        "AssistantMessage",
-        "FunctionExecutionResultMessage",
-        "UserMessage",
-    ]
-    assert isinstance(model.calls[0].messages[-1], UserMessage)
-
-
+@pytest.mark.behaviour("assistant.arguments")
 def test_arguments_that_do_not_fit_together_are_refused() -> None:
     model = ScriptedModel([])
     mute = ScriptedModel(
@@ -584,6 +533,7 @@ def test_arguments_that_do_not_fit_together_are_refused() -> None:
         assert str(raised.value).startswith(autogen)
 
 
+@pytest.mark.behaviour("assistant.produced")
 def test_an_agent_declares_the_messages_that_it_may_produce() -> None:
     model = ScriptedModel([])
 

@@ -50,6 +50,7 @@ async def stream(agent: BaseChatAgent, *args: Any, **options: Any) -> list[Any]:
     return [item async for item in agent.run_stream(*args, **options)]
 
 
+@pytest.mark.behaviour("agent.run", "agent.custom")
 async def test_run_gives_the_task_the_inner_messages_and_the_answer() -> None:
     result = await Echo().run(task="hello")
 
@@ -58,6 +59,7 @@ async def test_run_gives_the_task_the_inner_messages_and_the_answer() -> None:
     assert result.stop_reason is None
 
 
+@pytest.mark.behaviour("agent.run_stream")
 async def test_run_stream_yields_the_same_in_order_and_the_result_last() -> None:
     items = await stream(Echo(), "hello")
 
@@ -72,6 +74,7 @@ async def test_run_stream_yields_the_same_in_order_and_the_result_last() -> None
     assert all(message in items for message in items[-1].messages)
 
 
+@pytest.mark.behaviour("agent.task")
 async def test_a_task_may_be_a_message_or_several() -> None:
     one, two = TextMessage(content="a", source="x"), StopMessage(content="b", source="y")
 
@@ -80,6 +83,7 @@ async def test_a_task_may_be_a_message_or_several() -> None:
     assert (await Echo().run()).messages[-1].to_text() == ""
 
 
+@pytest.mark.behaviour("agent.output_task_messages")
 async def test_the_task_can_be_omitted_from_the_result() -> None:
     result = await Echo().run("hello", output_task_messages=False)
     items = await stream(Echo(), "hello", output_task_messages=False)
@@ -88,6 +92,7 @@ async def test_the_task_can_be_omitted_from_the_result() -> None:
     assert isinstance(items[-1], TaskResult)
 
 
+@pytest.mark.behaviour("agent.task")
 async def test_an_empty_task_list_is_refused() -> None:
     for work in (Echo().run(task=[]), stream(Echo(), [])):
         with pytest.raises(ValueError) as raised:
@@ -103,11 +108,13 @@ async def test_an_item_that_is_no_chat_message_is_refused() -> None:
     assert str(raised.value).startswith("Invalid message type in task list: str.")
 
 
+@pytest.mark.behaviour("agent.name")
 def test_names_are_identifiers() -> None:
     with pytest.raises(ValueError):
         Echo("two words")
 
 
+@pytest.mark.behaviour("agent.state.none")
 async def test_an_agent_without_state_saves_an_empty_one() -> None:
     agent = Echo()
     state = await agent.save_state()

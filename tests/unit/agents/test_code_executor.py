@@ -62,6 +62,7 @@ async def turn(agent: CodeExecutorAgent, *messages: Any) -> list[Any]:
     return [item async for item in agent.on_messages_stream(messages or [said("go")])]
 
 
+@pytest.mark.behaviour("code_executor.without_model")
 async def test_code_of_others_is_executed() -> None:
     executor = Recorder()
     agent = CodeExecutorAgent("terminal", executor)
@@ -74,6 +75,7 @@ async def test_code_of_others_is_executed() -> None:
     assert agent.produced_message_types == (TextMessage,)
 
 
+@pytest.mark.behaviour("code_executor.without_model")
 @pytest.mark.parametrize(
     ("text", "blocks"),
     [
@@ -92,6 +94,7 @@ async def test_blocks_are_found_in_markdown(text: str, blocks: list[CodeBlock]) 
     assert await agent.extract_code_blocks_from_messages([said(text)]) == blocks
 
 
+@pytest.mark.behaviour("code_executor.without_model")
 async def test_sources_and_languages_select_the_code() -> None:
     executor = Recorder()
     agent = CodeExecutorAgent(
@@ -105,6 +108,7 @@ async def test_sources_and_languages_select_the_code() -> None:
     assert executor.executed == [CodeBlock("2\n", "ruby")]
 
 
+@pytest.mark.behaviour("code_executor.texts")
 @pytest.mark.parametrize(
     ("result", "output"),
     [
@@ -128,6 +132,7 @@ async def test_results_that_need_words_get_them(result: tuple[int, str], output:
     assert response.chat_message.to_text() == output
 
 
+@pytest.mark.behaviour("code_executor.with_model")
 async def test_with_a_model_it_writes_executes_and_reflects() -> None:
     agent, model = coder({"content": CODE, "thought": "Hm"}, "It is one.")
 
@@ -157,6 +162,7 @@ async def test_an_answer_without_code_is_the_answer() -> None:
     assert response.chat_message.to_text() == "Just words."
 
 
+@pytest.mark.behaviour("code_executor.retries")
 async def test_a_failure_is_corrected_as_the_model_decides() -> None:
     decisions: list[Any] = [
         {"content": {"reason": "a typo", "retry": True}},
@@ -185,6 +191,7 @@ async def test_a_failure_is_corrected_as_the_model_decides() -> None:
     assert [m.content for m in model.calls[2].messages].count("go") == 1
 
 
+@pytest.mark.behaviour("code_executor.retries")
 async def test_attempts_are_bounded() -> None:
     agent, _ = coder(CODE, "Sorry.", executor=Recorder((1, "bad")))
 
@@ -205,6 +212,7 @@ async def test_its_text_is_streamed() -> None:
     assert {chunk.full_message_id for chunk in chunks} == {response.chat_message.id}
 
 
+@pytest.mark.behaviour("code_executor.approval")
 @pytest.mark.parametrize("is_async", [True, False])
 async def test_code_that_is_not_approved_is_not_executed(is_async: bool) -> None:
     asked: list[ApprovalRequest] = []
@@ -258,6 +266,7 @@ async def test_a_cancel_ends_the_execution() -> None:
         await agent.run(task="go", cancellation_token=token)
 
 
+@pytest.mark.behaviour("code_executor.state")
 async def test_its_conversation_is_its_state() -> None:
     agent, _ = coder("Words.")
     context = [UserMessage(content="of old", source="x")]
@@ -304,6 +313,7 @@ def test_wrong_arguments_are_errors_that_name_them(
         CodeExecutorAgent("coder", **given)
 
 
+@pytest.mark.behaviour("code_executor.approval")
 @pytest.mark.filterwarnings("error")
 def test_code_without_approval_is_warned_of() -> None:
     with pytest.warns(UserWarning, match="No approval function set"):

@@ -7,6 +7,7 @@ from teamrun.agents import Handoff
 from teamrun.tools import FunctionTool
 
 
+@pytest.mark.behaviour("assistant.handoff.defaults")
 def test_only_a_target_has_to_be_given() -> None:
     assert Handoff(target="Bob") == Handoff(
         target="Bob",
@@ -16,6 +17,7 @@ def test_only_a_target_has_to_be_given() -> None:
     )
 
 
+@pytest.mark.behaviour("assistant.handoff.defaults")
 async def test_a_handoff_is_a_strict_tool_without_arguments() -> None:
     tool = Handoff(target="bob", message="over").handoff_tool
 

@@ -78,6 +78,7 @@ async def last(stream: Any) -> Any:
     return [item async for item in stream][-1]
 
 
+@pytest.mark.behaviour("agent.hooks")
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize("make", [calling, Echo])
 async def test_functions_are_called_once_in_each_turn(make: Any, way: Any) -> None:
@@ -102,6 +103,7 @@ async def test_functions_are_called_once_in_each_turn(make: Any, way: Any) -> No
     assert seen[4:] == ["Hello", Response]
 
 
+@pytest.mark.behaviour("agent.hooks")
 async def test_an_error_is_passed_on_after_its_function() -> None:
     error = ValueError("broken")
     agent, seen = Echo(failure=error), list[Any]()
@@ -124,6 +126,7 @@ async def test_the_exception_of_a_function_ends_the_turn() -> None:
         await agent.run("Hello")
 
 
+@pytest.mark.behaviour("events.on")
 async def test_a_team_emits_typed_events_of_its_agents_and_of_inner_teams() -> None:
     inner = RoundRobinGroupChat([Echo()], name="inner", max_turns=1)
     team = RoundRobinGroupChat([calling(), inner], max_turns=2)
@@ -165,6 +168,7 @@ async def test_a_team_emits_typed_events_of_its_agents_and_of_inner_teams() -> N
     assert [event.message.to_text() for event in team.events.get_events(MessageSent)] == ["4", "2"]
 
 
+@pytest.mark.behaviour("events.on")
 async def test_an_error_of_an_agent_is_an_event() -> None:
     team = RoundRobinGroupChat([Echo(failure=ValueError("broken"))], max_turns=1)
     errors: list[Error] = []
@@ -176,6 +180,7 @@ async def test_an_error_of_an_agent_is_an_event() -> None:
     assert [(event.agent_id, str(event.error)) for event in errors] == [("echo", "broken")]
 
 
+@pytest.mark.behaviour("events.bus")
 async def test_a_bus_delivers_by_class_until_a_function_unsubscribes() -> None:
     bus, every, started = EventBus(), list[LifecycleEvent](), list[LifecycleEvent]()
     bus.subscribe(LifecycleEvent, every.append)
@@ -195,6 +200,7 @@ async def test_a_bus_delivers_by_class_until_a_function_unsubscribes() -> None:
         bus.subscribe("AgentStarted", started.append)  # pyright: ignore[reportArgumentType, reportUnknownMemberType] - a wrong call
 
 
+@pytest.mark.behaviour("agent.states")
 async def test_the_states_of_an_agent() -> None:
     agent = calling()
     states = [agent.state]

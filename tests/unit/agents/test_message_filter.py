@@ -30,6 +30,7 @@ async def received(agent: MessageFilterAgent) -> list[Any]:
     return [m.content for m in messages if isinstance(m, UserMessage)]
 
 
+@pytest.mark.behaviour("filter.order")
 @pytest.mark.parametrize(
     ("filters", "passes"),
     [
@@ -68,6 +69,7 @@ async def test_in_a_team_the_stream_is_that_of_the_inner_agent() -> None:
     assert await received(agent) == ["go"]
 
 
+@pytest.mark.behaviour("filter.state")
 async def test_it_takes_description_types_reset_and_state_from_the_inner_agent() -> None:
     agent = filtered(PerSourceFilter(source="a"))
     assert agent.description.endswith("(with message filtering)")

@@ -47,6 +47,7 @@ def asked(agent: SocietyOfMindAgent, call: int = 0) -> list[Any]:
     return [(type(m), m.content) for m in client.calls[call].messages]
 
 
+@pytest.mark.behaviour("society.turn")
 async def test_the_model_answers_with_what_the_team_said() -> None:
     agent = society()
 
@@ -78,6 +79,7 @@ async def test_a_model_that_takes_several_system_messages_gets_them() -> None:
     assert told[-1] == (SystemMessage, "Say.")
 
 
+@pytest.mark.behaviour("society.turn")
 async def test_peers_and_conditions_see_the_answer_alone() -> None:
     peer = ScriptedModel(["ok"], record=True)
     team = RoundRobinGroupChat([society(), AssistantAgent("peer", peer)], max_turns=2)
@@ -90,6 +92,7 @@ async def test_peers_and_conditions_see_the_answer_alone() -> None:
     assert response.inner_messages == []
 
 
+@pytest.mark.behaviour("society.reset")
 async def test_the_team_is_reset_after_each_turn_and_told_what_was_said_before() -> None:
     model = ScriptedModel(["one", "two"], record=True)
     team = RoundRobinGroupChat([AssistantAgent("writer", model)], max_turns=1)
@@ -118,6 +121,7 @@ async def test_a_context_bounds_what_the_team_is_told_of_before() -> None:
     assert told == ["second", "relevant previous messages", "third"]
 
 
+@pytest.mark.behaviour("society.reset")
 async def test_a_team_that_says_nothing_is_no_answer() -> None:
     class Silent(RoundRobinGroupChat):
         async def run_stream(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -188,6 +192,7 @@ async def test_a_cancelled_turn_is_undone() -> None:
     assert await agent.save_state() == before
 
 
+@pytest.mark.behaviour("society.state")
 async def test_its_state_is_that_of_autogen_with_the_messages_to_it() -> None:
     agent = society()
     assert set(await agent.save_state()) == {"type", "version", "inner_team_state"}

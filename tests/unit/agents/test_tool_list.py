@@ -32,6 +32,7 @@ def offered(of: AssistantAgent) -> list[list[str]]:
     return [[tool["name"] for tool in call.tools] for call in model.calls]
 
 
+@pytest.mark.behaviour("agent.tools.change")
 async def test_a_change_is_seen_by_the_next_call() -> None:
     a = agent(tools=[double])
 
@@ -49,6 +50,7 @@ async def test_a_change_is_seen_by_the_next_call() -> None:
     assert a.tools.tagged("sql") == []
 
 
+@pytest.mark.behaviour("agent.tools.change")
 async def test_a_tool_may_change_the_tools_of_its_agent_in_the_middle_of_a_turn() -> None:
     async def learn() -> str:
         """Learn to halve."""
@@ -82,6 +84,7 @@ def test_a_wrong_change_changes_nothing() -> None:
         agent(workbench=StaticWorkbench([HALVE])).tools.append(double)
 
 
+@pytest.mark.behaviour("agent.parts")
 def test_the_parts_of_an_agent_can_be_read() -> None:
     a = agent(system_message="Be brief.")
 
@@ -90,6 +93,7 @@ def test_the_parts_of_an_agent_can_be_read() -> None:
     assert isinstance(a.model_client, ScriptedModel)
 
 
+@pytest.mark.behaviour("agent.capabilities")
 async def test_capabilities_are_requested_and_released_by_tag() -> None:
     pool = Capabilities([HALVE])
     pool.register(FunctionTool(double), "math")

@@ -18,6 +18,7 @@ async def turn(agent: UserProxyAgent, *messages: Any, token: Any = None) -> list
     return [item async for item in agent.on_messages_stream(messages, token)]
 
 
+@pytest.mark.behaviour("user_proxy.ask", "user_proxy.event")
 async def test_the_person_is_asked_and_answers() -> None:
     prompts: list[str] = []
 
@@ -34,6 +35,7 @@ async def test_the_person_is_asked_and_answers() -> None:
     assert prompts == ["Enter your response: "]
 
 
+@pytest.mark.behaviour("user_proxy.handoff")
 async def test_the_target_of_a_handoff_hands_back() -> None:
     async def answer(prompt: str) -> str:
         return prompt
@@ -45,11 +47,13 @@ async def test_the_target_of_a_handoff_hands_back() -> None:
     assert message.chat_message.content == "Handoff received from ada. Enter your response: "
 
 
+@pytest.mark.behaviour("user_proxy.handoff")
 async def test_a_handoff_to_another_participant_is_an_error() -> None:
     with pytest.raises(RuntimeError):
         await turn(UserProxyAgent("you"), OVER)
 
 
+@pytest.mark.behaviour("user_proxy.ask")
 async def test_a_function_that_is_not_async_is_asked_in_a_thread() -> None:
     def answer(prompt: str) -> str:
         return str(threading.current_thread() is threading.main_thread())
@@ -59,6 +63,7 @@ async def test_a_function_that_is_not_async_is_asked_in_a_thread() -> None:
     assert str(await agent.on_messages([HELLO])) == "False"
 
 
+@pytest.mark.behaviour("user_proxy.ask")
 async def test_an_async_function_may_take_the_token() -> None:
     given: list[Any] = []
 
@@ -72,6 +77,7 @@ async def test_an_async_function_may_take_the_token() -> None:
     assert given == [token]
 
 
+@pytest.mark.behaviour("user_proxy.request_id")
 async def test_a_function_knows_which_request_it_answers() -> None:
     def answer(prompt: str) -> str:
         return UserProxyAgent.InputRequestContext.request_id()
@@ -83,6 +89,7 @@ async def test_a_function_knows_which_request_it_answers() -> None:
         UserProxyAgent.InputRequestContext.request_id()
 
 
+@pytest.mark.behaviour("user_proxy.error")
 async def test_a_failing_function_is_an_error_that_keeps_its_cause() -> None:
     async def answer(prompt: str) -> str:
         raise EOFError("closed")

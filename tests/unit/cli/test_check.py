@@ -45,6 +45,7 @@ def test_a_file_without_faults_is_status_0_and_missing_keys_are_warnings(
     assert "POETS_KEY" in done.stderr
 
 
+@pytest.mark.behaviour("config.faults")
 def test_every_fault_is_printed_with_file_line_and_place(tmp_path: Path) -> None:
     path = tmp_path / "teamrun.yaml"
     path.write_text(BAD, encoding="utf-8")

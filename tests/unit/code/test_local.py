@@ -32,6 +32,7 @@ def files_in(folder: Path) -> list[Path]:
     return list(folder.iterdir())
 
 
+@pytest.mark.behaviour("executor.blocks")
 async def test_blocks_run_one_after_the_other_and_leave_no_files(
     executor: LocalCommandLineCodeExecutor, tmp_path: Path
 ) -> None:
@@ -42,6 +43,7 @@ async def test_blocks_run_one_after_the_other_and_leave_no_files(
     assert files_in(tmp_path) == []
 
 
+@pytest.mark.behaviour("executor.blocks")
 async def test_a_block_that_fails_is_the_last_one(executor: LocalCommandLineCodeExecutor) -> None:
     result = await run(executor, ("sh", "echo a; exit 3"), ("sh", "echo b"))
 
@@ -66,6 +68,7 @@ async def test_code_may_name_its_file_within_the_folder(
     assert (outside.exit_code, outside.output) == (1, "Filename is not in the workspace")
 
 
+@pytest.mark.behaviour("executor.local.keys")
 async def test_code_does_not_see_keys(
     executor: LocalCommandLineCodeExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,6 +80,7 @@ async def test_code_does_not_see_keys(
     assert "OPENAI_API_KEY" not in result.output
 
 
+@pytest.mark.behaviour("executor.local")
 async def test_code_that_takes_too_long_is_ended_with_its_children(tmp_path: Path) -> None:
     executor = LocalCommandLineCodeExecutor(timeout=1, work_dir=tmp_path)
     code = "sleep 600 & echo $! > child; sleep 600"
@@ -96,6 +100,7 @@ def _is_alive(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
+@pytest.mark.behaviour("executor.local.keys")
 async def test_a_cancelled_execution_ends_its_process(
     executor: LocalCommandLineCodeExecutor, tmp_path: Path
 ) -> None:
@@ -122,6 +127,7 @@ async def test_of_endless_output_the_beginning_is_kept(
     assert result.output.endswith("[500001 bytes left out]")
 
 
+@pytest.mark.behaviour("executor.local")
 async def test_the_python_of_an_environment_executes_blocks(tmp_path: Path) -> None:
     own = SimpleNamespace(env_exe=sys.executable, bin_path=str(tmp_path / "bin"))
     executor = LocalCommandLineCodeExecutor(work_dir=tmp_path, virtual_env_context=own)
@@ -133,6 +139,7 @@ async def test_the_python_of_an_environment_executes_blocks(tmp_path: Path) -> N
         executor.dump_component()
 
 
+@pytest.mark.behaviour("executor.local")
 async def test_the_temporary_folder_is_removed_at_the_end() -> None:
     executor = LocalCommandLineCodeExecutor()
     async with executor:

@@ -42,6 +42,7 @@ except Exception as error:
 """
 
 
+@pytest.mark.behaviour("import.installed")
 def test_an_installed_autogen_is_used_with_a_warning(tmp_path: Path) -> None:
     done = python("-c", SCRIPT, folder=tmp_path)
 
@@ -53,6 +54,7 @@ def test_an_installed_autogen_is_used_with_a_warning(tmp_path: Path) -> None:
     assert refused.startswith("UsageError autogen_core of the installed AutoGen is already")
 
 
+@pytest.mark.behaviour("import.installed")
 def test_the_command_runs_a_script_in_place_of_an_installed_autogen(tmp_path: Path) -> None:
     script = tmp_path / "code" / "script.py"
     script.parent.mkdir()

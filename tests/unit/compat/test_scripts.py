@@ -65,6 +65,7 @@ def run(name: str) -> None:
         runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__")
 
 
+@pytest.mark.behaviour("import.modules")
 @pytest.mark.parametrize("name", REPLIES)
 async def test_a_script_prints_what_it_prints_on_autogen(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

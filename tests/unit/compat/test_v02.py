@@ -60,6 +60,7 @@ def texts(messages: list[dict[str, Any]]) -> list[str]:
     return [f"{each['role']}: {each['content']}" for each in messages]
 
 
+@pytest.mark.behaviour("v02.two_agents")
 def test_two_agents_talk_until_one_says_terminate(capsys: pytest.CaptureFixture[str]) -> None:
     config = model("Four.", "TERMINATE")
     assistant = AssistantAgent("assistant", llm_config=config)
@@ -83,6 +84,7 @@ def test_two_agents_talk_until_one_says_terminate(capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out.startswith("user (to assistant):\n\n2 + 2?\n\n-----")
 
 
+@pytest.mark.behaviour("v02.functions")
 def test_a_function_is_called_by_one_agent_and_executed_by_the_other() -> None:
     call: Any = {"tool_calls": [{"id": "c", "name": "add", "arguments": {"a": 1, "b": 2}}]}
     assistant = AssistantAgent("assistant", llm_config=model(call, "3 TERMINATE"))
@@ -120,6 +122,7 @@ def test_a_function_that_fails_is_a_text_for_the_model(arguments: str, result: s
         assert expected in reply["content"]
 
 
+@pytest.mark.behaviour("v02.functions")
 def test_functions_of_an_agent_are_executed_for_it_by_the_other() -> None:
     def weather(city: str) -> dict[str, str]:
         """The weather of a city."""
@@ -134,6 +137,7 @@ def test_functions_of_an_agent_are_executed_for_it_by_the_other() -> None:
     assert config["model_client"].calls[0].tools[0]["description"] == "The weather of a city."
 
 
+@pytest.mark.behaviour("v02.functions")
 def test_schemas_in_the_configuration_are_shown_to_the_model() -> None:
     schema = {"name": "old", "description": "Old.", "parameters": {"type": "object"}}
     config: dict[str, Any] = model("a") | {
@@ -146,6 +150,7 @@ def test_schemas_in_the_configuration_are_shown_to_the_model() -> None:
     assert [each["name"] for each in config["model_client"].calls[0].tools] == ["old", "new"]
 
 
+@pytest.mark.behaviour("v02.people")
 def test_a_person_is_asked_before_each_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     prompts = typed(monkeypatch, "shorter", "", "exit")
     assistant = AssistantAgent("assistant", llm_config=model("long", "short", "done"))
@@ -157,6 +162,7 @@ def test_a_person_is_asked_before_each_answer(monkeypatch: pytest.MonkeyPatch) -
     assert prompts[0].startswith("Replying as user. Provide feedback to assistant.")
 
 
+@pytest.mark.behaviour("v02.people")
 def test_a_person_is_asked_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     prompts = typed(monkeypatch, "not yet", "")
     assistant = AssistantAgent("assistant", llm_config=model("TERMINATE", "TERMINATE"))
@@ -177,6 +183,7 @@ def test_a_person_who_interrupts_a_call_answers_it(monkeypatch: pytest.MonkeyPat
     assert result.chat_history[2]["tool_responses"][0]["content"] == "USER INTERRUPTED: stop"
 
 
+@pytest.mark.behaviour("v02.code")
 def test_code_in_a_message_is_executed_where_the_program_allows_it(tmp_path: Path) -> None:
     code = "Run this:\n```python\nfrom pathlib import Path\nprint(6 * 7, Path.cwd().name)\n```"
     config = {"work_dir": str(tmp_path), "use_docker": False}
@@ -224,6 +231,7 @@ def test_a_conversation_continues_without_clearing(capsys: pytest.CaptureFixture
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.behaviour("v02.two_agents")
 def test_a_message_that_is_received_is_answered() -> None:
     assistant = AssistantAgent("assistant", llm_config=model("answer"))
     user = proxy(max_consecutive_auto_reply=0)
@@ -232,6 +240,7 @@ def test_a_message_that_is_received_is_answered() -> None:
     assert [each["content"] for each in user.chat_messages[assistant]] == ["answer"]
 
 
+@pytest.mark.behaviour("v02.group_chat")
 @pytest.mark.parametrize("method", ["auto", "round_robin", "random", "manual", "function"])
 def test_a_group_chat(
     method: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -275,6 +284,7 @@ def no_one(last: ConversableAgent, chat: GroupChat) -> None:
     return None
 
 
+@pytest.mark.behaviour("v02.group_chat")
 def test_a_group_chat_ends_after_its_rounds_or_when_no_one_is_chosen() -> None:
     cases: list[tuple[dict[str, Any], int]] = [
         ({"max_round": 2, "speaker_selection_method": "round_robin"}, 2),
@@ -335,6 +345,7 @@ UNSUPPORTED: list[Callable[[Any, Any], Any]] = [
 ]
 
 
+@pytest.mark.behaviour("v02.rest")
 @pytest.mark.parametrize("call", UNSUPPORTED)
 def test_the_rest_is_an_error_that_names_the_page(call: Any) -> None:
     with pytest.raises(UsageError, match=f"not supported here; {PAGE}"):
@@ -376,6 +387,7 @@ def test_several_conversations_have_no_single_last_message() -> None:
         _ = untyped.nothing
 
 
+@pytest.mark.behaviour("v02.config")
 def test_a_list_of_models_is_read_from_the_environment_or_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -396,6 +408,7 @@ def test_a_list_of_models_is_read_from_the_environment_or_a_file(
             config_list_from_json("IN_PLACE")
 
 
+@pytest.mark.behaviour("v02.config")
 async def test_models_of_a_list_are_called_in_turn_over_http() -> None:
     plan = Plan(queue=[Reply(status=400), Reply(content="TERMINATE")])
     async with ModelServer(plan) as server:

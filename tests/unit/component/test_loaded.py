@@ -92,6 +92,7 @@ def test_other_source_than_that_of_the_tool_is_a_warning() -> None:
         Tool.load_component(other, tools=[look_up])
 
 
+@pytest.mark.behaviour("component.safety.import")
 def test_source_is_never_executed(tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     source = f"open({str(trace)!r}, 'w')\ndef evil() -> str:\n    return ''\n"
@@ -106,6 +107,7 @@ def test_source_is_never_executed(tmp_path: Path) -> None:
     assert "this" not in sys.modules
 
 
+@pytest.mark.behaviour("component.safety.import")
 @pytest.mark.parametrize("provider", ["this.Zen", "os.system", "builtins.eval", ""])
 def test_a_provider_is_never_imported(provider: str) -> None:
     with pytest.raises(DefinitionError, match="no component") as caught:
@@ -139,6 +141,7 @@ def test_one_client_replaces_all_and_a_mapping_those_that_it_names() -> None:
         BaseGroupChat.load_component(data, model_client={"gpt-4.1": mine})
 
 
+@pytest.mark.behaviour("component.keys.masked")
 def test_a_masked_key_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-environment")
 
@@ -169,6 +172,7 @@ FOREIGN: list[tuple[str, Json, str]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.behaviour("component.safety.keys")
 @pytest.mark.parametrize(
     ("data", "field"), [row[1:] for row in FOREIGN], ids=[row[0] for row in FOREIGN]
 )
@@ -244,6 +248,7 @@ def test_the_program_decides_where_bedrock_is_called(field: str) -> None:
     assert caught.value.pointer == f"/config/{field}"
 
 
+@pytest.mark.behaviour("component.loss.input_func")
 def test_a_person_is_asked_with_the_function_that_is_passed() -> None:
     data = component("autogen_agentchat.agents.UserProxyAgent", "agent", {"name": "boss"})
 
@@ -255,6 +260,7 @@ def test_a_person_is_asked_with_the_function_that_is_passed() -> None:
         UserProxyAgent.load_component(data)
 
 
+@pytest.mark.behaviour("component.versions.assistant_1", "component.token_usage")
 def test_files_that_autogen_writes_and_does_not_read_are_read() -> None:
     tokens = component(
         "autogen_agentchat.conditions.TokenUsageTermination", "termination", {"max_total_token": 9}
@@ -270,12 +276,14 @@ def test_files_that_autogen_writes_and_does_not_read_are_read() -> None:
     }
 
 
+@pytest.mark.behaviour("component.versions")
 def test_a_component_without_version_and_type_is_the_current_one() -> None:
     data: Json = {"provider": "autogen_agentchat.conditions.MaxMessageTermination", "config": {}}
 
     assert isinstance(ComponentLoader.load_component(data, object), MaxMessageTermination)
 
 
+@pytest.mark.behaviour("component.versions.assistant_1")
 def test_a_workbench_may_be_an_object_instead_of_a_list() -> None:
     data = with_tools(TOOL)
     data["config"]["workbench"] = data["config"]["workbench"][0]
@@ -290,6 +298,7 @@ def test_an_object_of_another_class_is_refused() -> None:
         ComponentLoader.load_component(MODEL, ChatCompletionContext)
 
 
+@pytest.mark.behaviour("component.structured")
 def test_a_class_of_answers_is_made_of_its_schema_or_passed() -> None:
     given = component(
         "autogen_agentchat.messages.StructuredMessageFactory",
@@ -344,6 +353,7 @@ FAULTS: list[tuple[str, Any, str, str]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.behaviour("component.versions")
 @pytest.mark.parametrize(
     ("data", "pointer", "says"), [row[1:] for row in FAULTS], ids=[row[0] for row in FAULTS]
 )

@@ -58,12 +58,15 @@ def as_json(component: ComponentModel) -> Json:
     return json.loads(component.model_dump_json(exclude_none=True))
 
 
-@pytest.mark.behaviour("condition.tree")
+@pytest.mark.behaviour(
+    "condition.tree", "component.every_class", "component.form", "component.loss.sources"
+)
 @pytest.mark.parametrize("example", BY_NAME)
 def test_an_object_is_written_as_autogen_writes_it(example: Example) -> None:
     assert bare(as_json(example.make().dump_component())) == example.written
 
 
+@pytest.mark.behaviour("component.every_class")
 @pytest.mark.parametrize("example", BY_NAME)
 def test_what_is_written_is_read_as_the_same_object(example: Example) -> None:
     written = example.make().dump_component()
@@ -85,6 +88,7 @@ def without_imports(data: Any) -> Any:
     )
 
 
+@pytest.mark.behaviour("component.every_class", "component.providers")
 def test_every_class_of_the_table_has_an_example_and_says_what_it_is() -> None:
     made = {type(each.make()).__name__: each.make() for each in EXAMPLES}
 
@@ -103,6 +107,7 @@ def test_the_reference_lists_every_class() -> None:
         assert f"| `{name}` | `{row.provider}` | `{row.type}` | {row.version} |" in page
 
 
+@pytest.mark.behaviour("component.keys")
 def test_a_key_stays_in_the_process_and_is_masked_in_every_dump() -> None:
     written = OpenAIChatCompletionClient("gpt-4o", api_key=KEY).dump_component()
     team = RoundRobinGroupChat(
@@ -120,12 +125,14 @@ def test_a_key_stays_in_the_process_and_is_masked_in_every_dump() -> None:
         assert "**********" in text
 
 
+@pytest.mark.behaviour("component.keys")
 def test_headers_are_masked_like_keys() -> None:
     client = OpenAIChatCompletionClient("gpt-4o", api_key=KEY, default_headers={"x-key": KEY})
 
     assert as_json(client.dump_component())["config"]["default_headers"] == {"x-key": "**********"}
 
 
+@pytest.mark.behaviour("component.form")
 def test_the_name_and_the_first_paragraph_are_for_people() -> None:
     written = model().dump_component()
 
@@ -161,6 +168,7 @@ def test_the_source_of_a_function_begins_with_its_definition() -> None:
     assert written.config["source_code"] == "async def later(word: str) -> str:\n    return word\n"
 
 
+@pytest.mark.behaviour("component.loss.input_func")
 def test_a_function_that_asks_a_person_is_left_out_with_a_warning() -> None:
     with pytest.warns(ComponentWarning, match=r"'boss'.*input_func="):
         written = UserProxyAgent("boss", input_func=lambda _: "yes").dump_component()
@@ -200,7 +208,7 @@ INEXPRESSIBLE: list[tuple[str, Any, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.behaviour("team.graph.json.functions", "condition.functional")
+@pytest.mark.behaviour("team.graph.json.functions", "condition.functional", "component.loss")
 @pytest.mark.parametrize(
     ("make", "says"), [row[1:] for row in INEXPRESSIBLE], ids=[row[0] for row in INEXPRESSIBLE]
 )
@@ -274,6 +282,7 @@ class Echo(BaseChatAgent, Component[EchoConfig]):
         return cls(config.name, loud=config.loud)
 
 
+@pytest.mark.behaviour("component.own")
 async def test_an_agent_of_ones_own_is_written_and_read_in_a_team() -> None:
     written = RoundRobinGroupChat([Echo("echo", loud=True)], max_turns=1).dump_component()
 
@@ -285,6 +294,7 @@ async def test_an_agent_of_ones_own_is_written_and_read_in_a_team() -> None:
     assert result.messages[-1].to_text() == "HI"
 
 
+@pytest.mark.behaviour("component.own")
 def test_a_class_of_ones_own_reads_its_component_without_being_passed() -> None:
     assert Echo.load_component(Echo("echo", loud=True).dump_component()).loud
 
@@ -311,6 +321,7 @@ def test_a_class_without_a_configuration_says_how_to_write_one() -> None:
         Silent("s").dump_component()
 
 
+@pytest.mark.behaviour("component.own")
 def test_a_class_that_is_local_to_a_function_cannot_be_named() -> None:
     class Local(Echo):
         pass

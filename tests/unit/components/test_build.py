@@ -117,6 +117,7 @@ async def test_a_selector_team_asks_its_own_model() -> None:
     assert words(result) == ["user: go", "editor: END"]
 
 
+@pytest.mark.behaviour("config.teams")
 async def test_a_swarm_follows_the_handoffs_of_its_agents() -> None:
     hand_off: dict[str, Any] = {"tool_calls": [{"name": "transfer_to_editor", "arguments": {}}]}
     model = ScriptedModel({"writer": [hand_off], "editor": ["END"]})
@@ -134,6 +135,7 @@ async def test_a_swarm_follows_the_handoffs_of_its_agents() -> None:
     assert words(result)[-1] == "editor: END"
 
 
+@pytest.mark.behaviour("config.teams")
 async def test_a_graph_flow_follows_its_edges() -> None:
     names = ("writer", "editor", "reader")
     model = ScriptedModel({"writer": ["Draft"], "editor": ["END"], "reader": ["Read"]})
@@ -158,6 +160,7 @@ async def test_a_graph_flow_follows_its_edges() -> None:
     assert team.stop_code == "graph_complete"
 
 
+@pytest.mark.behaviour("config.teams")
 async def test_an_orchestrator_asks_its_own_model() -> None:
     model = ScriptedModel(
         {
@@ -274,6 +277,7 @@ async def test_a_context_limits_what_the_model_sees() -> None:
     assert [len(call.messages) for call in model.calls] == [1, 2, 2]
 
 
+@pytest.mark.behaviour("config.termination")
 @pytest.mark.parametrize(
     ("condition", "stop_code"),
     [

@@ -110,6 +110,7 @@ def team(*participants: Json, **config: Any) -> Json:
     )
 
 
+@pytest.mark.behaviour("json.teams")
 def test_an_exported_round_robin_team_becomes_the_canonical_form() -> None:
     tokens = component(
         "autogen_agentchat.conditions.TokenUsageTermination", {"max_total_token": 500}
@@ -156,6 +157,7 @@ def test_an_exported_round_robin_team_becomes_the_canonical_form() -> None:
     }
 
 
+@pytest.mark.behaviour("json.teams")
 def test_an_exported_selector_team_becomes_the_canonical_form() -> None:
     exported = component(
         "autogen_agentchat.teams.SelectorGroupChat",
@@ -179,6 +181,7 @@ def test_an_exported_selector_team_becomes_the_canonical_form() -> None:
     assert read.model_context is not None and read.model_context.buffer_size == 9
 
 
+@pytest.mark.behaviour("json.teams")
 def test_an_exported_swarm_becomes_the_canonical_form() -> None:
     handoffs = [
         {"target": "editor", "description": "d", "name": "transfer_to_editor", "message": "m"}
@@ -199,6 +202,7 @@ def test_an_exported_swarm_becomes_the_canonical_form() -> None:
     assert [member.name for member in read.participants] == ["writer", "editor"]
 
 
+@pytest.mark.behaviour("json.teams")
 def test_an_exported_graph_flow_becomes_the_canonical_form() -> None:
     edge = {"target": "editor", "activation_group": "editor", "activation_condition": "all"}
     exported = component(
@@ -224,6 +228,7 @@ def test_an_exported_graph_flow_becomes_the_canonical_form() -> None:
     assert read.graph.made().starts() == ["writer"]
 
 
+@pytest.mark.behaviour("json.teams")
 def test_an_exported_magentic_one_becomes_the_canonical_form() -> None:
     exported = component(
         "autogen_agentchat.teams.MagenticOneGroupChat",
@@ -246,6 +251,7 @@ def test_an_exported_magentic_one_becomes_the_canonical_form() -> None:
     assert read.final_answer_prompt == "Answer: {task}"
 
 
+@pytest.mark.behaviour("json.lost_functions")
 def test_a_loop_whose_functions_autogen_left_out_is_refused_at_the_graph() -> None:
     ways = {"a": ["b"], "b": ["a", "c"], "c": []}
     nodes = {
@@ -263,6 +269,7 @@ def test_a_loop_whose_functions_autogen_left_out_is_refused_at_the_graph() -> No
     assert caught.value.pointer == "/team_spec/config/graph"
 
 
+@pytest.mark.behaviour("component.versions.assistant_1")
 def test_a_file_of_component_version_1_keeps_its_tools_in_the_agent() -> None:
     old = assistant(tools=[tool()]) | {"version": 1}
 
@@ -271,6 +278,7 @@ def test_a_file_of_component_version_1_keeps_its_tools_in_the_agent() -> None:
     assert isinstance(writer, AssistantDefinition) and writer.tools == ("look_up",)
 
 
+@pytest.mark.behaviour("component.versions.assistant_1")
 def test_a_workbench_may_be_an_object_instead_of_a_list() -> None:
     exported = team(assistant(workbench=workbench(tool())))
 
@@ -299,6 +307,7 @@ def test_a_component_may_stand_in_a_team_of_the_native_form() -> None:
     assert read.termination is not None and read.termination.type == "text_mention"
 
 
+@pytest.mark.behaviour("json.agents")
 def test_a_person_and_a_handoff_to_one_are_taken() -> None:
     person = component("autogen_agentchat.agents.UserProxyAgent", {"name": "boss"})
 
@@ -306,6 +315,7 @@ def test_a_person_and_a_handoff_to_one_are_taken() -> None:
         assert registry().validate(team_spec=each).valid
 
 
+@pytest.mark.behaviour("json.clients")
 def test_options_of_the_profile_are_a_warning() -> None:
     validation = registry().validate(
         team_spec=team(assistant(model_client=model(temperature=0.3, model_info={"vision": True})))
@@ -317,6 +327,7 @@ def test_options_of_the_profile_are_a_warning() -> None:
     ]
 
 
+@pytest.mark.behaviour("json.clients")
 def test_the_address_and_the_key_of_a_client_are_ignored_with_a_warning() -> None:
     client = model(
         base_url="http://evil.example",
@@ -339,6 +350,7 @@ def test_the_address_and_the_key_of_a_client_are_ignored_with_a_warning() -> Non
     assert all("'main' decides it" in note.detail for note in checked.warnings)
 
 
+@pytest.mark.behaviour("json.clients")
 def test_a_client_of_azure_is_the_profile_of_azure_for_its_model() -> None:
     azure = {"model": "gpt-4o", "azure_endpoint": "https://r.openai.azure.com", "api_key": "k"}
     profiles = {
@@ -363,6 +375,7 @@ def test_a_client_of_azure_is_the_profile_of_azure_for_its_model() -> None:
     assert used("gpt-4.1") == {"other"}
 
 
+@pytest.mark.behaviour("json.tools")
 def test_a_tool_with_source_is_the_registered_tool_of_its_name() -> None:
     spec = team(assistant(workbench=[workbench(tool(source_code="import os"))]))
 
@@ -385,6 +398,7 @@ ADAPTERS = {
 }
 
 
+@pytest.mark.behaviour("json.tools")
 @pytest.mark.parametrize("provider", ADAPTERS)
 def test_a_tool_that_is_not_converted_is_the_registered_tool_of_its_name(provider: str) -> None:
     spec = team(assistant(tools=[component(provider, ADAPTERS[provider])]))
@@ -501,6 +515,7 @@ REMEDIES: dict[str, Json] = {
 """The result of following the remedy for each component that is not converted."""
 
 
+@pytest.mark.behaviour("json.memory")
 def test_memories_and_forms_of_answers_are_read() -> None:
     schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
     config = {"json_schema": schema, "content_model_name": "Figure", "format_string": "{a}"}
@@ -516,6 +531,7 @@ def test_memories_and_forms_of_answers_are_read() -> None:
     assert agent.memory[0].memory_contents[0].content == "Tea."
 
 
+@pytest.mark.behaviour("json.remedies")
 @pytest.mark.parametrize("provider", UNSUPPORTED)
 def test_the_remedy_for_a_component_that_is_not_converted_works(provider: str) -> None:
     written = REMEDIES[provider.partition(".")[2]]
@@ -523,6 +539,7 @@ def test_the_remedy_for_a_component_that_is_not_converted_works(provider: str) -
     assert registry().validate(team_spec=written).errors == []
 
 
+@pytest.mark.behaviour("json.remedies")
 def test_a_name_in_the_place_of_a_component_is_looked_up() -> None:
     spec = team(assistant(tools=["lookup"], model_client="man"))
 

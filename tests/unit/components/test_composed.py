@@ -52,6 +52,7 @@ def deep(levels: int) -> Json:
     return agent
 
 
+@pytest.mark.behaviour("json.agents")
 def test_components_of_autogen_are_read() -> None:
     mind = component(
         "autogen_agentchat.agents.SocietyOfMindAgent",

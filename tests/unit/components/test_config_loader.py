@@ -42,6 +42,7 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.behaviour("config.teams", "config.loader")
 async def test_models_agents_and_teams_are_made_one_by_one(path: Path) -> None:
     config = ConfigLoader.load(path, environ={"COMPANY": "Acme"})
 
@@ -60,6 +61,7 @@ async def test_models_agents_and_teams_are_made_one_by_one(path: Path) -> None:
     await config.close()
 
 
+@pytest.mark.behaviour("config.loader")
 async def test_another_client_answers_for_an_agent_and_for_a_selector(path: Path) -> None:
     config = ConfigLoader.load(path, environ={"COMPANY": "Acme"})
     model = ScriptedModel({"writer": ["Mine"], "selector": ["writer"]}, record=True)

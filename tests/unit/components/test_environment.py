@@ -11,6 +11,7 @@ from teamrun.components.definitions.environment import (
 )
 
 
+@pytest.mark.behaviour("config.keys")
 @pytest.mark.parametrize(
     ("text", "expanded"),
     [

@@ -50,6 +50,7 @@ FAULTY = """
 """
 
 
+@pytest.mark.behaviour("config.faults", "config.faults.consequences")
 def test_every_fault_of_a_file_is_given_with_its_line_and_place_and_none_only_follows(
     tmp_path: Path,
 ) -> None:
@@ -71,6 +72,7 @@ def test_every_fault_of_a_file_is_given_with_its_line_and_place_and_none_only_fo
     ]
 
 
+@pytest.mark.behaviour("config.faults")
 def test_names_that_nothing_has_are_given_with_the_other_faults_of_their_team(
     tmp_path: Path,
 ) -> None:
@@ -138,6 +140,7 @@ def test_all_tools_and_classes_that_cannot_be_imported_are_given_at_once(tmp_pat
     ]
 
 
+@pytest.mark.behaviour("config.models.type")
 @pytest.mark.parametrize(
     "models",
     ["[{model: gpt-4o}]", "[{model: gpt-4o, name: m}]", "{m: {model_id: gpt-4o}}"],

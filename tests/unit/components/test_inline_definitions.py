@@ -43,6 +43,7 @@ def refused(team_spec: Any) -> DefinitionError:
     return caught.value
 
 
+@pytest.mark.behaviour("config.tenant")
 def test_an_inline_team_is_read_with_all_its_fields() -> None:
     resolved = registry().resolve(
         team_spec={
@@ -418,6 +419,7 @@ def test_a_deep_schema_is_refused_without_recursion(levels: int) -> None:
     assert refused(spec(agent(output_schema=deep))).code == "too_large"
 
 
+@pytest.mark.behaviour("config.tenant")
 def test_nothing_is_imported_from_a_definition() -> None:
     name = "xml.sax.expatreader"
     sys.modules.pop(name, None)

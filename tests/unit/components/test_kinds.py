@@ -52,6 +52,7 @@ def test_no_two_rows_share_a_name_or_a_provider() -> None:
     assert not UNSUPPORTED.keys() & set(paths)
 
 
+@pytest.mark.behaviour("config.teams")
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.type)
 def test_a_row_fits_its_definition(row: Kind[Part]) -> None:
     fields = row.model.model_fields.keys()

@@ -42,6 +42,7 @@ def refused(folder: Path, text: str) -> list[tuple[str, str]]:
     return [(each["pointer"], each["detail"]) for each in caught.value.data["problems"]]
 
 
+@pytest.mark.behaviour("config.agents")
 def test_an_agent_gets_the_fields_of_its_role_and_its_own_win(tmp_path: Path) -> None:
     registry = load(tmp_path)
 
@@ -68,6 +69,7 @@ def test_an_agent_gets_the_fields_of_its_role_and_its_own_win(tmp_path: Path) ->
     assert "papers for us." in str(expanded.participants[1])
 
 
+@pytest.mark.behaviour("pattern.roles")
 def test_a_tenant_may_name_the_presets_and_the_operators_roles(tmp_path: Path) -> None:
     registry = load(tmp_path)
     spec: dict[str, Any] = {
@@ -89,6 +91,7 @@ def test_a_tenant_may_name_the_presets_and_the_operators_roles(tmp_path: Path) -
     assert getattr(preset.resolve(team="t").definition.participants[0], "tools", None) == ()
 
 
+@pytest.mark.behaviour("pattern.roles")
 @pytest.mark.parametrize(("name", "preset"), ROLES.items())
 def test_a_preset_is_a_valid_role(name: str, preset: Any) -> None:
     role = RoleDefinition.model_validate(preset)
@@ -132,6 +135,7 @@ def test_a_role_that_is_none(tmp_path: Path, old: str, new: str, where: str) -> 
     assert found[0][0] == where
 
 
+@pytest.mark.behaviour("config.termination")
 @pytest.mark.parametrize(
     ("written", "types"),
     [

@@ -166,6 +166,7 @@ def test_a_variable_in_place_of_a_number_is_refused(
     assert caught.value.code == "invalid_definition"
 
 
+@pytest.mark.behaviour("config.faults.consequences")
 @pytest.mark.parametrize(
     ("old", "new", "where"),
     [

@@ -61,6 +61,7 @@ def test_a_missing_file_is_an_error_with_a_valid_example(tmp_path: Path) -> None
     assert load(tmp_path, FIRST_FILE).resolve(team="first").name == "first"
 
 
+@pytest.mark.behaviour("config.keys")
 def test_a_file_becomes_a_registry(tmp_path: Path) -> None:
     registry = load(tmp_path, GOOD)
 
@@ -76,6 +77,7 @@ def test_a_file_becomes_a_registry(tmp_path: Path) -> None:
     assert [(use.profile, use.type) for use in summary.models] == [("main", "scripted")]
 
 
+@pytest.mark.behaviour("config.agents")
 def test_the_name_of_an_agent_is_by_default_its_key(tmp_path: Path) -> None:
     text = GOOD.replace("editor: {", "the-editor: {name: ed, ").replace(
         ", editor]", ", the-editor]"
@@ -86,6 +88,7 @@ def test_the_name_of_an_agent_is_by_default_its_key(tmp_path: Path) -> None:
     assert [member.name for member in team.participants] == ["writer", "ed"]
 
 
+@pytest.mark.behaviour("config.models.list")
 def test_models_may_be_a_list(tmp_path: Path) -> None:
     text = """
         models:
@@ -278,6 +281,7 @@ def test_a_class_that_creates_no_such_agent_is_reported(
     assert type(caught.value.__cause__) is cause
 
 
+@pytest.mark.behaviour("config.tools.cache")
 @pytest.mark.parametrize(
     "said", ["effects: none", "effects: write", "approval: true", "session: stateful"]
 )

@@ -58,6 +58,7 @@ def refused(tools: ToolTable, name: str) -> DefinitionError:
     return caught.value
 
 
+@pytest.mark.behaviour("config.tools.function")
 async def test_a_function_beside_the_team_file_becomes_a_tool(folder: Path) -> None:
     tool = table(folder, "twice", "double").get("twice")
 
@@ -155,6 +156,7 @@ def test_an_unknown_tool_names_a_near_one(folder: Path) -> None:
     assert error.code == "unknown_tool" and "'twice'" in error.message
 
 
+@pytest.mark.behaviour("config.tools.function")
 def test_an_installed_package_offers_tools_by_entry_point(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,6 +40,7 @@ async def printed(
     return capsys.readouterr().out
 
 
+@pytest.mark.behaviour("console.print")
 async def test_a_team_is_printed_and_its_result_returned(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -57,6 +58,7 @@ async def test_a_team_is_printed_and_its_result_returned(
     )
 
 
+@pytest.mark.behaviour("console.print", "console.title")
 async def test_the_response_of_an_agent_is_printed_and_returned(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -70,6 +72,7 @@ async def test_the_response_of_an_agent_is_printed_and_returned(
     )
 
 
+@pytest.mark.behaviour("console.print")
 async def test_streamed_text_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
     pieces = [ModelClientStreamingChunkEvent(content=text, source="a") for text in ("hel", "lo")]
     whole = TextMessage(content="hello", source="a")
@@ -86,6 +89,7 @@ async def test_streamed_text_is_printed_once(capsys: pytest.CaptureFixture[str])
     )
 
 
+@pytest.mark.behaviour("console.print")
 async def test_statistics_are_printed_on_request(capsys: pytest.CaptureFixture[str]) -> None:
     messages = [
         TextMessage(content="1", source="a", models_usage=RequestUsage(10, 2)),
@@ -182,6 +186,7 @@ async def test_a_request_for_input_is_announced_and_not_printed(
     )
 
 
+@pytest.mark.behaviour("console.input")
 async def test_a_prompt_waits_until_its_request_has_been_reached() -> None:
     log: list[str] = []
 

@@ -52,6 +52,7 @@ async def shown(context: ChatCompletionContext) -> list[LLMMessage]:
     return await context.get_messages()
 
 
+@pytest.mark.behaviour("context.unbounded")
 async def test_unbounded_shows_everything_and_copies_nothing() -> None:
     first, second = say("a", "b")
     context = UnboundedChatCompletionContext([first])
@@ -70,6 +71,7 @@ async def test_the_initial_messages_stay_the_callers_own() -> None:
     assert initial == say("a")
 
 
+@pytest.mark.behaviour("context.clear")
 async def test_clear_forgets_the_initial_messages_too() -> None:
     context = UnboundedChatCompletionContext(say("a"))
 
@@ -78,6 +80,7 @@ async def test_clear_forgets_the_initial_messages_too() -> None:
     assert await shown(context) == []
 
 
+@pytest.mark.behaviour("context.state")
 async def test_a_context_continues_from_its_state() -> None:
     messages = [*say("a"), CALLS, RESULTS]
     context = UnboundedChatCompletionContext()
@@ -89,10 +92,12 @@ async def test_a_context_continues_from_its_state() -> None:
     assert await shown(context) == messages
 
 
+@pytest.mark.behaviour("context.buffered")
 async def test_buffered_shows_the_last_messages() -> None:
     assert await shown(BufferedChatCompletionContext(2, say("a", "b", "c"))) == say("b", "c")
 
 
+@pytest.mark.behaviour("context.buffered")
 async def test_buffered_shows_no_results_without_their_request() -> None:
     messages = [CALLS, RESULTS, *say("a")]
 
@@ -100,6 +105,7 @@ async def test_buffered_shows_no_results_without_their_request() -> None:
     assert await shown(BufferedChatCompletionContext(3, messages)) == messages
 
 
+@pytest.mark.behaviour("context.head_and_tail")
 async def test_head_and_tail_shows_the_number_of_omitted_messages() -> None:
     skipped = UserMessage(content="Skipped 2 messages.", source="System")
     context = HeadAndTailChatCompletionContext(1, 2, say("a", "b", "c", "d", "e"))
@@ -110,6 +116,7 @@ async def test_head_and_tail_shows_the_number_of_omitted_messages() -> None:
     )
 
 
+@pytest.mark.behaviour("context.head_and_tail")
 async def test_head_and_tail_separates_no_request_from_its_results() -> None:
     context = HeadAndTailChatCompletionContext(
         2, 2, [*say("a"), CALLS, RESULTS, CALLS, RESULTS, *say("b")]
@@ -119,6 +126,7 @@ async def test_head_and_tail_separates_no_request_from_its_results() -> None:
     assert await shown(context) == [*say("a"), skipped, *say("b")]
 
 
+@pytest.mark.behaviour("context.token_limited")
 async def test_a_token_limit_leaves_out_the_middle() -> None:
     context = TokenLimitedChatCompletionContext(
         WordModel(), token_limit=3, initial_messages=say("a", "b", "c", "d", "e")
@@ -127,6 +135,7 @@ async def test_a_token_limit_leaves_out_the_middle() -> None:
     assert await shown(context) == say("a", "b", "e")
 
 
+@pytest.mark.behaviour("context.token_limited")
 async def test_without_a_limit_the_room_of_the_model_counts() -> None:
     context = TokenLimitedChatCompletionContext(
         WordModel(room=3),
@@ -145,6 +154,7 @@ async def test_a_limit_that_nothing_fits_shows_nothing() -> None:
     )
 
 
+@pytest.mark.behaviour("context.sizes")
 def test_sizes_are_at_least_one() -> None:
     cases: dict[str, Callable[[], ChatCompletionContext]] = {
         "buffer_size": lambda: BufferedChatCompletionContext(0),
@@ -203,6 +213,7 @@ def contexts(messages: list[LLMMessage], size: int, other: int) -> list[ChatComp
     ]
 
 
+@pytest.mark.behaviour("context.pairs")
 @given(histories(), st.integers(1, 9), st.integers(1, 9))
 async def test_no_context_shows_a_request_without_its_results_or_results_without_their_request(
     messages: list[LLMMessage], size: int, other: int

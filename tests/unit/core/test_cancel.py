@@ -31,6 +31,7 @@ async def test_the_await_under_way_is_cancelled_and_the_task_continues() -> None
     assert (await task, task.cancelling()) == ("ended", 0)
 
 
+@pytest.mark.behaviour("core.token")
 async def test_a_token_cancelled_before_lets_nothing_begin() -> None:
     token = CancellationToken()
     token.cancel()
@@ -38,6 +39,7 @@ async def test_a_token_cancelled_before_lets_nothing_begin() -> None:
         raise AssertionError("not reached")
 
 
+@pytest.mark.behaviour("core.token")
 async def test_another_thread_may_cancel() -> None:
     token = CancellationToken()
     thread = threading.Thread(target=token.cancel)
@@ -132,6 +134,7 @@ async def test_without_a_token_nothing_changes() -> None:
         raise ZeroDivisionError
 
 
+@pytest.mark.behaviour("core.token")
 @pytest.mark.parametrize("_", range(50))
 def test_each_callback_is_called_once_whichever_threads_add_and_cancel(_: int) -> None:
     token, called, begin = CancellationToken(), list[int](), threading.Barrier(4)

@@ -51,6 +51,7 @@ def clerk(*, stream: bool = False) -> AssistantAgent:
     )
 
 
+@pytest.mark.behaviour("core.logging.events")
 async def test_calls_of_models_and_tools_are_events(tracker: Tracker) -> None:
     logging.getLogger(EVENT_LOGGER_NAME).setLevel(logging.INFO)
 
@@ -72,6 +73,7 @@ async def test_calls_of_models_and_tools_are_events(tracker: Tracker) -> None:
     assert told["response"]["content"][0]["name"] == "look_up"
 
 
+@pytest.mark.behaviour("core.logging.events")
 async def test_streams_have_a_start_and_an_end(tracker: Tracker) -> None:
     logging.getLogger(EVENT_LOGGER_NAME).setLevel(logging.INFO)
 
@@ -81,6 +83,7 @@ async def test_streams_have_a_start_and_an_end(tracker: Tracker) -> None:
     assert types == ["LLMStreamStart", "LLMStreamEnd", "ToolCall", "LLMStreamStart", "LLMStreamEnd"]
 
 
+@pytest.mark.behaviour("core.logging.switch")
 async def test_nothing_is_logged_unless_the_program_turns_it_on(tracker: Tracker) -> None:
     root = logging.getLogger()
     before = root.level

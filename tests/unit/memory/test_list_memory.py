@@ -1,5 +1,7 @@
 """Memory in a list."""
 
+import pytest
+
 from teamrun.context import UnboundedChatCompletionContext
 from teamrun.memory import ListMemory, MemoryContent, MemoryMimeType
 from teamrun.messages import SystemMessage
@@ -8,6 +10,7 @@ TEA = MemoryContent(content="likes tea", mime_type=MemoryMimeType.TEXT)
 AGE = MemoryContent(content={"age": 7}, mime_type="application/json")
 
 
+@pytest.mark.behaviour("memory.list", "memory.interface")
 async def test_everything_is_put_into_the_context_in_order() -> None:
     memory, context = ListMemory(memory_contents=[TEA]), UnboundedChatCompletionContext()
     await memory.add(AGE)
@@ -24,6 +27,7 @@ async def test_everything_is_put_into_the_context_in_order() -> None:
     ]
 
 
+@pytest.mark.behaviour("memory.interface")
 async def test_an_empty_memory_adds_nothing() -> None:
     memory, context = ListMemory("mine", [TEA]), UnboundedChatCompletionContext()
     await memory.clear()
@@ -34,6 +38,7 @@ async def test_an_empty_memory_adds_nothing() -> None:
     assert memory.content == []
 
 
+@pytest.mark.behaviour("memory.list")
 def test_a_memory_has_a_name_and_contents_that_can_be_set() -> None:
     memory = ListMemory()
     memory.content = [TEA]

@@ -39,6 +39,7 @@ class FixedOrigin:
         return datetime(2030, 1, 2, tzinfo=UTC)
 
 
+@pytest.mark.behaviour("message.fields")
 def test_a_message_has_an_id_and_a_time_of_its_own() -> None:
     first, second = (TextMessage(content="hi", source="ada") for _ in range(2))
 
@@ -65,6 +66,7 @@ def test_usage_is_kept_as_the_object_that_was_given() -> None:
     assert TextMessage(content="hi", source="ada", models_usage=usage).models_usage is usage
 
 
+@pytest.mark.behaviour("message.from_response")
 def test_text_may_be_given_as_a_response_or_a_message() -> None:
     said = StopMessage(content="enough", source="ada")
 
@@ -79,12 +81,14 @@ def test_anything_else_is_refused_as_text() -> None:
     assert [error["loc"] for error in caught.value.errors()] == [("content",)]
 
 
+@pytest.mark.behaviour("message.models_used")
 def test_models_used_are_kept_in_the_metadata() -> None:
     message = LOOSE(content="hi", source="ada", models_used=["small", "large"], metadata={"k": "v"})
 
     assert message.metadata == {"k": "v", "models_used": "small,large"}
 
 
+@pytest.mark.behaviour("message.text")
 def test_all_receivers_of_a_message_share_one_model_message() -> None:
     message = TextMessage(content="hi", source="ada")
 
@@ -107,6 +111,7 @@ def test_a_changed_message_is_delivered_in_its_present_form() -> None:
     assert message.to_model_message() == UserMessage(content="bye", source="cy")
 
 
+@pytest.mark.behaviour("message.json")
 def test_delivery_leaves_a_message_unchanged() -> None:
     message = TextMessage(content="hi", source="ada")
     before = copy.deepcopy(message)
@@ -119,6 +124,7 @@ def test_delivery_leaves_a_message_unchanged() -> None:
     assert result.model_dump_json() == TaskResult(messages=[before]).model_dump_json()
 
 
+@pytest.mark.behaviour("message.text")
 def test_images_are_named_in_text_and_shown_to_models() -> None:
     image = Image.from_bytes(PNG)
     message = MultiModalMessage(content=["look:", image], source="ada")
@@ -130,6 +136,7 @@ def test_images_are_named_in_text_and_shown_to_models() -> None:
     assert MultiModalMessage.load(message.dump()) == message
 
 
+@pytest.mark.behaviour("message.handoff")
 def test_a_handoff_names_its_target_and_brings_context() -> None:
     context = [UserMessage(content="so far", source="ada")]
     message = HandoffMessage(content="yours", source="ada", target="bob", context=list(context))
@@ -139,6 +146,7 @@ def test_a_handoff_names_its_target_and_brings_context() -> None:
     assert HandoffMessage(content="", source="a", target="b").context == []
 
 
+@pytest.mark.behaviour("message.structured")
 def test_structured_content_is_json_unless_a_format_is_given() -> None:
     content = Answer(city="Oslo", people=7)
     plain = StructuredMessage[Answer](content=content, source="ada")
@@ -151,6 +159,7 @@ def test_structured_content_is_json_unless_a_format_is_given() -> None:
     assert written.to_model_message() == UserMessage(content="Oslo: 7", source="ada")
 
 
+@pytest.mark.behaviour("message.structured")
 def test_a_structured_message_names_the_class_of_its_content() -> None:
     message = StructuredMessage[Answer](content=Answer(city="Oslo", people=7), source="ada")
 
@@ -159,6 +168,7 @@ def test_a_structured_message_names_the_class_of_its_content() -> None:
     assert StructuredMessage[Answer].load(message.dump()) == message
 
 
+@pytest.mark.behaviour("message.response")
 def test_a_response_prints_as_its_text() -> None:
     response = Response(chat_message=TextMessage(content="hi", source="ada"))
 

@@ -24,6 +24,7 @@ class Drawing:
         file.write(PNG)
 
 
+@pytest.mark.behaviour("message.image")
 def test_an_image_of_pil_is_taken() -> None:
     for image in (Image(Drawing()), Image.from_pil(Drawing())):
         assert (image.data, image.media_type) == (PNG, "image/png")
@@ -34,6 +35,7 @@ def test_what_is_no_image_is_named() -> None:
         Image("chart.png")
 
 
+@pytest.mark.behaviour("message.image")
 def test_an_image_is_still_data() -> None:
     image = Image.from_bytes(PNG)
 
@@ -46,6 +48,7 @@ def test_an_image_is_still_data() -> None:
     }
 
 
+@pytest.mark.behaviour("message.image.encoding")
 def test_without_pillow_there_is_no_object_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "PIL", None)
 
@@ -53,6 +56,7 @@ def test_without_pillow_there_is_no_object_of_it(monkeypatch: pytest.MonkeyPatch
         _ = Image.from_bytes(PNG).image
 
 
+@pytest.mark.behaviour("message.response")
 def test_a_response_is_sliced_and_joined_as_its_text() -> None:
     response = Response(chat_message=TextMessage(content="tea is hot", source="a"))
 

@@ -87,6 +87,7 @@ def test_a_message_is_as_if_it_were_validated(
     assert made_message(cls, content, "a").id == "an-id"
 
 
+@pytest.mark.behaviour("message.model_messages")
 @pytest.mark.parametrize("content", ["a text", [CALL]])
 @pytest.mark.parametrize("thought", [None, "a thought"])
 def test_the_answer_of_a_model_is_as_if_it_were_validated(

@@ -79,6 +79,9 @@ EVENTS = [
 ALL = [*CHAT, *EVENTS]
 
 
+@pytest.mark.behaviour(
+    "message.fields", "message.classes", "message.json", "message.factory.selector_event"
+)
 @pytest.mark.parametrize("case", ALL, ids=lambda case: case.id)
 def test_a_message_survives_json_by_its_type_alone(case: Case) -> None:
     data = case.message.dump()
@@ -89,6 +92,7 @@ def test_a_message_survives_json_by_its_type_alone(case: Case) -> None:
     assert MESSAGE.validate_json(MESSAGE.dump_json(case.message)) == case.message
 
 
+@pytest.mark.behaviour("message.text")
 @pytest.mark.parametrize("case", ALL, ids=lambda case: case.id)
 def test_a_message_can_be_read_by_people(case: Case) -> None:
     assert case.message.to_text() == case.text
@@ -101,6 +105,7 @@ def test_chat_messages_and_events_are_distinguished() -> None:
         AGENT_EVENT.validate_python(CHAT[0].message.dump())
 
 
+@pytest.mark.behaviour("message.classes")
 def test_every_class_of_the_package_is_in_the_union() -> None:
     exported = [getattr(m, name) for name in m.__all__]
     concrete = {
@@ -115,6 +120,7 @@ def test_every_class_of_the_package_is_in_the_union() -> None:
     assert {type(case.message).__name__ for case in ALL} == concrete
 
 
+@pytest.mark.behaviour("message.structured.unknown")
 def test_structured_content_of_an_unknown_class_is_read_as_data() -> None:
     message = StructuredMessage[Answer](content=Answer(city="Oslo"), source="s")
 
@@ -124,6 +130,7 @@ def test_structured_content_of_an_unknown_class_is_read_as_data() -> None:
         assert read.to_text() == message.to_text()
 
 
+@pytest.mark.behaviour("message.factory", "message.own_type")
 def test_a_factory_refuses_unknown_types() -> None:
     with pytest.raises(ValueError) as unknown:
         MessageFactory().create({"type": "Odd"})
@@ -148,6 +155,7 @@ class Odd(BaseChatMessage):
         return f"odd {self.content}"
 
 
+@pytest.mark.behaviour("message.factory")
 def test_a_factory_learns_classes_of_the_users_own() -> None:
     factory, message = MessageFactory(), Odd(content=3, source="s")
     factory.register(Odd)
@@ -160,6 +168,7 @@ def test_a_factory_learns_classes_of_the_users_own() -> None:
     assert message.to_model_message() == message.to_model_message()
 
 
+@pytest.mark.behaviour("message.factory")
 def test_two_classes_cannot_go_by_one_name() -> None:
     class TextMessage(Odd):
         pass
@@ -169,6 +178,7 @@ def test_two_classes_cannot_go_by_one_name() -> None:
     assert str(raised.value) == "Message type TextMessage is already registered."
 
 
+@pytest.mark.behaviour("message.names")
 def test_older_names_are_the_same_classes() -> None:
     assert m.ToolCallMessage is m.ToolCallRequestEvent
     assert m.ToolResultMessage is m.ToolCallResultMessage is m.ToolCallExecutionEvent

@@ -120,6 +120,7 @@ async def sent(**options: Any) -> dict[str, Any]:
     return request
 
 
+@pytest.mark.behaviour("model.azure")
 @pytest.mark.parametrize(
     ("options", "path", "model"),
     [
@@ -165,6 +166,7 @@ async def token() -> str:
 KEY_HEADERS = ("api-key", "authorization")
 
 
+@pytest.mark.behaviour("model.azure")
 @pytest.mark.parametrize(
     ("options", "environ", "dated", "v1"),
     [

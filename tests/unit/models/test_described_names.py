@@ -42,6 +42,7 @@ async def asked(model: ChatCompletionClient, server: ModelServer) -> dict[str, A
     return server.requests[-1]
 
 
+@pytest.mark.behaviour("model.openai.no_model")
 async def test_a_client_without_a_model_takes_it_from_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -56,6 +57,7 @@ async def test_a_client_without_a_model_takes_it_from_the_environment(
     assert request["headers"]["openai-organization"] == "org-1"
 
 
+@pytest.mark.behaviour("model.openai.builder")
 async def test_a_client_from_a_builder() -> None:
     async with ModelServer() as server:
         builder = OpenAIChatCompletionClient.builder().with_model("gpt-4o").with_temperature(0.25)
@@ -66,6 +68,7 @@ async def test_a_client_from_a_builder() -> None:
     assert request["headers"]["authorization"] == "Bearer key-1"
 
 
+@pytest.mark.behaviour("model.azure.endpoint")
 async def test_a_client_of_azure_by_the_names_of_the_guides() -> None:
     async with ModelServer() as server:
         model = AzureOpenAIChatCompletionClient(
@@ -76,6 +79,7 @@ async def test_a_client_of_azure_by_the_names_of_the_guides() -> None:
     assert (request["path"], request["headers"]["api-key"]) == (right, "key-1")
 
 
+@pytest.mark.behaviour("model.bedrock")
 @pytest.mark.parametrize("by_position", [False, True])
 async def test_a_client_of_bedrock_by_the_names_of_the_guides(
     monkeypatch: pytest.MonkeyPatch, by_position: bool
@@ -112,6 +116,7 @@ async def test_the_environment_describes_a_client_of_bedrock(
     assert request["body"]["inferenceConfig"]["temperature"] == 0.25
 
 
+@pytest.mark.behaviour("model.from_env")
 @pytest.mark.parametrize(
     ("environ", "path", "headers"),
     [
@@ -182,6 +187,7 @@ async def test_the_environment_describes_a_client(
     assert (request["body"]["model"], request["body"]["temperature"]) == ("gpt-4o", 0.25)
 
 
+@pytest.mark.behaviour("model.from_env")
 @pytest.mark.parametrize(
     ("environ", "words"),
     [
@@ -219,6 +225,7 @@ teams:
 KEYS = "temperature: 0.25, max_tokens: 64, top_p: 0.5"
 
 
+@pytest.mark.behaviour("config.models.types")
 @pytest.mark.parametrize(
     ("profile", "path"),
     [
@@ -259,6 +266,7 @@ async def test_the_keys_of_a_profile_in_the_configuration_file(
     assert "key-1" in (headers.get("api-key"), headers.get("authorization", "")[7:])
 
 
+@pytest.mark.behaviour("config.models.types")
 @pytest.mark.parametrize("model", ["model", "model_id"])
 async def test_the_keys_of_a_profile_of_bedrock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str

@@ -38,18 +38,21 @@ def test_the_longest_beginning_counts() -> None:
     assert (context_window("gpt-4"), context_window("gpt-4o")) == (8_192, 128_000)
 
 
+@pytest.mark.behaviour("model.info.unknown")
 def test_an_unknown_model_needs_model_info() -> None:
     with pytest.raises(UsageError) as raised:
         model_info_for("gpt4o", own_server=False)
     assert raised.value.data == {"model": "gpt4o", "similar": "gpt-4o"}
 
 
+@pytest.mark.behaviour("model.info.own_server")
 def test_an_unknown_model_on_a_server_of_ones_own_may_do_everything() -> None:
     info = model_info_for("qwen3:8b", own_server=True)
     assert info["family"] == ModelFamily.UNKNOWN
     assert info["function_calling"] and info["vision"] and info["structured_output"]
 
 
+@pytest.mark.behaviour("model.info")
 def test_own_model_info_must_be_whole() -> None:
     with pytest.raises(UsageError) as raised:
         validated({"function_calling": True, "json_output": True})
@@ -61,6 +64,7 @@ def test_own_model_info_must_be_whole() -> None:
     assert info["structured_output"] is False
 
 
+@pytest.mark.behaviour("model.families")
 def test_families_know_whether_they_are_openais_and_whether_they_reason() -> None:
     assert ModelFamily.is_openai(ModelFamily.O3)
     assert not ModelFamily.is_openai(ModelFamily.CLAUDE)

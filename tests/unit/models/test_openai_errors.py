@@ -83,6 +83,7 @@ async def failure(
     return raised.value
 
 
+@pytest.mark.behaviour("model.errors")
 @pytest.mark.parametrize("kind", FOREIGN, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
 def test_every_foreign_error_becomes_a_model_error_with_its_cause(kind: type[Exception]) -> None:
     foreign = an(kind)

@@ -141,11 +141,13 @@ CASES = [
 ]
 
 
+@pytest.mark.behaviour("model.openai.names")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_a_message_is_written_as_the_api_has_it(case: Case) -> None:
     assert build([case.message], **case.options)["messages"] == case.wire
 
 
+@pytest.mark.behaviour("model.info.gemini")
 def test_system_messages_are_joined_where_the_model_takes_only_one() -> None:
     messages: list[LLMMessage] = [
         SystemMessage(content="One."),
@@ -207,6 +209,7 @@ def test_a_name_that_was_changed_for_the_model_is_changed_back() -> None:
     assert request.names.ours("never heard of!") == "never_heard_of_"
 
 
+@pytest.mark.behaviour("model.openai.names")
 def test_names_have_letters_digits_underscores_dashes_and_at_most_64() -> None:
     assert normalize_name("änd-1 x") == "_nd-1_x"
     assert normalize_name("x" * 65) == "x" * 64
@@ -243,6 +246,7 @@ def test_json_output_is_a_response_format(json_output: Any, sent: dict[str, Any]
         assert build(extra={"response_format": Answer})["response_format"] == sent
 
 
+@pytest.mark.behaviour("model.openai.arguments")
 def test_arguments_of_the_call_win_over_those_of_the_client_and_none_is_not_sent() -> None:
     body = build(create_args={"temperature": 0.1, "seed": None}, extra={"temperature": 0.9})
     assert body["temperature"] == 0.9

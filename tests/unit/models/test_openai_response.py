@@ -33,6 +33,7 @@ REQUEST = Request({"messages": []}, ToolNames())
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 
 
+@pytest.mark.behaviour("model.result")
 def test_the_whole_result() -> None:
     assert answer({"content": "Hi"}) == CreateResult(
         finish_reason="stop",
@@ -82,6 +83,7 @@ def test_reasoning_within_the_text_is_taken_out_for_the_family_that_writes_it_th
     assert answer({"content": text}).content == text
 
 
+@pytest.mark.behaviour("model.result")
 def test_token_probabilities_are_kept() -> None:
     token: dict[str, Any] = {"token": "x", "logprob": -0.1, "bytes": None, "top_logprobs": []}
     result = answer({"content": "x"}, logprobs={"content": [token], "refusal": None})

@@ -54,6 +54,7 @@ def test_attempts_time_and_permanent_errors_end_retries() -> None:
     assert seconds(PLAIN, 1, ModelError("no", status_code=400)) is None
 
 
+@pytest.mark.behaviour("model.openai.retries")
 async def test_each_retry_is_reported_before_its_wait_and_the_last_failure_is_raised() -> None:
     told: list[tuple[int, timedelta, ModelError]] = []
     clock = FakeClock()

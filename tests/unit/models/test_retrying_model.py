@@ -43,6 +43,7 @@ async def streamed(model: RetryingModel, **options: Any) -> CreateResult:
 BOTH = pytest.mark.parametrize("call", [created, streamed])
 
 
+@pytest.mark.behaviour("model.openai.retries")
 @BOTH
 @given(failures=st.integers(0, 6), max_retries=st.integers(0, 6))
 async def test_a_transient_failure_is_retried_until_the_policy_ends(

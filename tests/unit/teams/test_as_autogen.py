@@ -8,7 +8,7 @@ from tests.support.talkers import Talker, texts
 
 from teamrun.errors import TeamBusy
 from teamrun.messages import BaseChatMessage, TextMessage
-from teamrun.teams import RoundRobinGroupChat
+from teamrun.teams import DiGraphBuilder, GraphFlow, RoundRobinGroupChat
 
 
 class Memo(TextMessage):
@@ -48,3 +48,15 @@ async def test_the_error_of_a_busy_team_is_of_the_types_that_programs_catch(erro
 
     assert isinstance(caught.value, TeamBusy)
     await stream.aclose()
+
+
+@pytest.mark.behaviour("team.graph.activation")
+async def test_the_activation_of_a_node_has_no_effect() -> None:
+    a, b, c, d = (Talker(name) for name in "abcd")
+    builder = DiGraphBuilder().add_node(a).add_node(b).add_node(c).add_node(d, activation="any")
+    for source, target in ((a, b), (a, c), (b, d), (c, d)):
+        builder.add_edge(source, target)
+
+    result = await GraphFlow(builder.get_participants(), builder.build()).run(task="go")
+
+    assert [message.source for message in result.messages] == ["user", "a", "b", "c", "d"]

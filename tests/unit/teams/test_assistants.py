@@ -35,6 +35,7 @@ async def test_two_assistants_take_turns() -> None:
     assert client.left_over() == {}
 
 
+@pytest.mark.behaviour("assistant.undone")
 async def test_a_cancel_during_a_tool_call_ends_the_run_and_the_turn_is_taken_again() -> None:
     started, stuck = asyncio.Event(), asyncio.Event()
 
@@ -62,6 +63,7 @@ async def test_a_cancel_during_a_tool_call_ends_the_run_and_the_turn_is_taken_ag
     assert shown(second) == shown(first)  # no request without its result, the task only once
 
 
+@pytest.mark.behaviour("assistant.undone")
 async def test_a_failed_model_call_leaves_no_trace_either() -> None:
     client = ScriptedModel([{"error": {"message": "overloaded"}}, "hello"], record=True)
     team = RoundRobinGroupChat([AssistantAgent("a", client)], max_turns=1)

@@ -412,6 +412,7 @@ def test_participants_need_names_of_their_own() -> None:
         RoundRobinGroupChat(["a"])  # pyright: ignore[reportArgumentType] - intended
 
 
+@pytest.mark.behaviour("team.agents_alias")
 def test_agents_is_another_name_of_participants() -> None:
     a = Talker("a")
 

@@ -546,6 +546,7 @@ async def test_the_context_of_a_handoff_is_part_of_the_history() -> None:
     assert "desk: background\n\n\nuser: over to you" in prompt_of(client.calls[0].messages)
 
 
+@pytest.mark.behaviour("team.agents_alias")
 async def test_arguments_go_by_the_names_that_people_write() -> None:
     client = model("bob")
     people = [Talker("ann"), Talker("bob"), Talker("cy")]

@@ -27,6 +27,7 @@ async def answers(of: RoundRobinGroupChat) -> list[str]:
     return [m.content for m in result.messages if isinstance(m, ToolCallSummaryMessage)]
 
 
+@pytest.mark.behaviour("pattern.shared_memory")
 async def test_members_read_what_others_write() -> None:
     t = team(
         a=[
@@ -47,6 +48,7 @@ async def test_members_read_what_others_write() -> None:
     ]
 
 
+@pytest.mark.behaviour("pattern.shared_memory")
 async def test_a_program_shares_values_and_they_are_saved_with_the_state() -> None:
     t = team(a=[call("read", key="goal")])
     t.share_memory("goal", {"lines": 3})

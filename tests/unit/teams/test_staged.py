@@ -38,6 +38,7 @@ async def work(team: BaseGroupChat, task: str | None = "go") -> list[str]:
     return said(result.messages)
 
 
+@pytest.mark.behaviour("pattern.sequential")
 async def test_in_a_chain_each_member_speaks_once_and_each_task_begins_anew() -> None:
     team = SequentialGroupChat(talkers("abc"))
 
@@ -57,6 +58,7 @@ class Meeting(Talker):
         await self.barrier.wait()
 
 
+@pytest.mark.behaviour("pattern.parallel")
 async def test_members_answer_at_the_same_time_and_one_combines_the_answers() -> None:
     barrier = asyncio.Barrier(2)
     team = ConcurrentGroupChat(
@@ -84,6 +86,7 @@ async def test_the_request_of_one_s_own_replaces_ours() -> None:
     assert "ConcurrentGroupChatManager: Shorter!" in texts(result.messages)
 
 
+@pytest.mark.behaviour("pattern.debate")
 async def test_debaters_reply_to_each_other_and_a_judge_decides() -> None:
     team = DebateGroupChat(members := talkers("abj"))
 
@@ -101,6 +104,7 @@ async def test_debaters_reply_to_each_other_and_a_judge_decides() -> None:
     assert [line[0] for line in await work(team)] == ["u", "a", "b", "t", "j"]
 
 
+@pytest.mark.behaviour("pattern.hierarchical")
 async def test_a_manager_assigns_parts_until_it_answers_and_each_gets_its_own() -> None:
     plan = "We divide it.\n- **a**: look it up\n2. b: write\nb: and check\nnote: no member"
     manager = Talker("m", plan, "a: again", "The answer, as b: wrote.")
@@ -127,6 +131,7 @@ async def test_after_the_last_round_the_manager_has_to_answer() -> None:
     assert team.stop_code == "steps_complete"
 
 
+@pytest.mark.behaviour("pattern.competitive")
 async def test_the_proposal_that_the_judge_names_is_the_result() -> None:
     team = CompetitiveGroupChat([*talkers("ab"), Talker("j", "It is b.")], judge="j")
 

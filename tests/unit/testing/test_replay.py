@@ -14,6 +14,7 @@ ASKED = [UserMessage(content="what is tea", source="user")]
 WHOLE = CreateResult(finish_reason="stop", content="whole", usage=RequestUsage(9, 4), cached=False)
 
 
+@pytest.mark.behaviour("model.replay")
 async def test_answers_come_in_order_until_there_are_no_more() -> None:
     client = ReplayChatCompletionClient(["A drink.", WHOLE])
 
@@ -29,6 +30,7 @@ async def test_answers_come_in_order_until_there_are_no_more() -> None:
         await client.create(ASKED)
 
 
+@pytest.mark.behaviour("model.replay")
 async def test_it_can_be_reset_and_inspected() -> None:
     client = ReplayChatCompletionClient(["one", "two"])
     client.set_cached_bool_value(False)
@@ -44,6 +46,7 @@ async def test_it_can_be_reset_and_inspected() -> None:
     assert client.provided_message_count == 2
 
 
+@pytest.mark.behaviour("model.replay")
 async def test_it_streams_words() -> None:
     client = ReplayChatCompletionClient(["A hot drink."])
 
@@ -63,6 +66,7 @@ async def test_agents_share_its_answers() -> None:
     assert said == ["one", "two"]
 
 
+@pytest.mark.behaviour("model.openai.legacy", "model.replay")
 def test_by_default_it_is_able_to_do_nothing() -> None:
     client = ReplayChatCompletionClient([])
 

@@ -32,6 +32,7 @@ async def answer(prompt: str) -> str:
     return "as I said"
 
 
+@pytest.mark.behaviour("agent_tool.result")
 def test_an_agent_is_presented_under_its_own_name() -> None:
     assert AgentTool(helper()).schema == {
         "name": "helper",
@@ -46,6 +47,7 @@ def test_an_agent_is_presented_under_its_own_name() -> None:
     }
 
 
+@pytest.mark.behaviour("agent_tool.result")
 async def test_the_value_is_the_result_and_the_task_is_no_part_of_its_text() -> None:
     tool = AgentTool(helper("done"))
 
@@ -56,6 +58,7 @@ async def test_the_value_is_the_result_and_the_task_is_no_part_of_its_text() -> 
     assert tool.return_value_as_string(value) == "helper: done"
 
 
+@pytest.mark.behaviour("agent_tool.result")
 async def test_all_speakers_of_a_team_but_the_user_are_named() -> None:
     team = RoundRobinGroupChat(
         [helper("one", "two"), UserProxyAgent("user", input_func=answer)], max_turns=3
@@ -68,6 +71,7 @@ async def test_all_speakers_of_a_team_but_the_user_are_named() -> None:
     assert tool.return_value_as_string(value) == "helper: one\n\nhelper: two"
 
 
+@pytest.mark.behaviour("agent_tool.result")
 async def test_the_last_message_alone_can_be_the_value() -> None:
     tool = AgentTool(helper("done"), return_value_as_last_message=True)
 
@@ -75,6 +79,7 @@ async def test_the_last_message_alone_can_be_the_value() -> None:
     assert tool.return_value_as_string(TaskResult(messages=[])) == ""
 
 
+@pytest.mark.behaviour("agent_tool.events")
 async def test_inner_events_are_streamed_before_the_result() -> None:
     call = {"name": "add", "arguments": {"a": 1, "b": 2}}
     tool = AgentTool(helper({"tool_calls": [call]}, tools=[add]))
@@ -113,6 +118,7 @@ async def test_a_task_must_be_given() -> None:
         await AgentTool(helper()).run_json({})
 
 
+@pytest.mark.behaviour("agent_tool.class")
 async def test_it_runs_with_checked_arguments_like_any_tool_class() -> None:
     tool = AgentTool(helper("one", "two"))
     args = tool.args_type()(task="work")
@@ -124,6 +130,7 @@ async def test_it_runs_with_checked_arguments_like_any_tool_class() -> None:
     assert AgentTool(helper()).return_type() is TaskResult
 
 
+@pytest.mark.behaviour("agent_tool.state")
 async def test_a_workbench_saves_and_loads_the_conversation_inside() -> None:
     def workbench() -> StaticWorkbench:
         team = RoundRobinGroupChat([helper("three", "four")], max_turns=1)
@@ -177,6 +184,7 @@ def around(inner: AssistantAgent) -> dict[str, Any]:
     }
 
 
+@pytest.mark.behaviour("agent_tool.parallel")
 @pytest.mark.parametrize("kind", ["agent", "team"])
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_parallel_calls_of_one_agent_take_turns(kind: str, streamed: bool) -> None:

@@ -37,6 +37,7 @@ async def call(func: Any, **args: Any) -> Any:
     return await FunctionTool(func, "test").run_json(args)
 
 
+@pytest.mark.behaviour("tool.schema", "tool.schema.title")
 def test_a_schema_is_made_from_the_annotations() -> None:
     def weather(
         place: Annotated[str, "where it is"],
@@ -118,6 +119,7 @@ def test_a_class_that_contains_itself_keeps_its_definition() -> None:
     assert child == {"$ref": "#/$defs/Tree"}
 
 
+@pytest.mark.behaviour("tool.schema")
 def test_strict_tools_take_no_defaults() -> None:
     def strict(a: int, b: int) -> int:
         raise NotImplementedError
@@ -134,6 +136,7 @@ def test_strict_tools_take_no_defaults() -> None:
     )
 
 
+@pytest.mark.behaviour("tool.thread")
 async def test_injected_parameters_are_hidden_from_the_model() -> None:
     async def tool(
         a: int,
@@ -193,6 +196,7 @@ async def test_a_field_as_the_default_describes_its_parameter() -> None:
         await call(tool, a=2, c="x")
 
 
+@pytest.mark.behaviour("tool.thread")
 async def test_a_token_is_known_by_its_usual_name_too() -> None:
     token = CancellationToken()
 
@@ -210,6 +214,7 @@ async def test_arguments_arrive_as_the_types_that_were_asked_for() -> None:
     assert await call(tool, place={"city": "Oslo"}, unit="km") == (Place(city="Oslo"), Unit.KM, 2)
 
 
+@pytest.mark.behaviour("tool.errors")
 async def test_arguments_that_do_not_fit_are_named() -> None:
     async def tool(place: Place, n: int) -> None:
         raise NotImplementedError
@@ -263,6 +268,7 @@ async def test_a_function_that_returns_a_coroutine_is_awaited() -> None:
     assert await call(quick, a=3) == 3
 
 
+@pytest.mark.behaviour("tool.annotations")
 def test_functions_that_a_model_cannot_call_are_refused() -> None:
     def untyped(a) -> None:  # type: ignore[no-untyped-def]
         raise NotImplementedError

@@ -31,6 +31,7 @@ class Rates:
         return {"currency": currency, "text": "x" * days}
 
 
+@pytest.mark.behaviour("tool.caching")
 async def test_the_same_arguments_in_any_order_get_the_first_result() -> None:
     rates = Rates()
     tool = rates.tool()
@@ -44,6 +45,7 @@ async def test_the_same_arguments_in_any_order_get_the_first_result() -> None:
     assert rates.asked == ["eur1", "usd1"]
 
 
+@pytest.mark.behaviour("tool.caching")
 async def test_tenants_and_versions_share_no_results() -> None:
     rates = Rates()
     cache = ResultCache()
@@ -102,6 +104,7 @@ def with_context(context: ToolContext) -> str:
     return context.call_id
 
 
+@pytest.mark.behaviour("tool.caching")
 @pytest.mark.parametrize(
     ("make", "why"),
     [
@@ -115,6 +118,7 @@ def test_a_tool_with_effects_or_memory_has_no_cache(make: Callable[[], Tool], wh
         CachedTool(make(), ResultCache())
 
 
+@pytest.mark.behaviour("config.tools.cache")
 def test_a_table_makes_a_cached_tool_and_names_the_place_of_a_wrong_one(tmp_path: Path) -> None:
     module = f"cached_{tmp_path.name}"
     source = "def plain(n: int) -> int:\n    'Plain.'\n    return n\n\n\n"

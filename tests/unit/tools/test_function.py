@@ -18,6 +18,7 @@ class Sum(BaseModel):
     total: int
 
 
+@pytest.mark.behaviour("tool.thread")
 async def test_a_plain_function_runs_in_a_thread_with_the_callers_context() -> None:
     here: ContextVar[str] = ContextVar("here")
 
@@ -43,6 +44,7 @@ async def test_an_exception_of_a_function_is_raised() -> None:
         assert caught.value is error
 
 
+@pytest.mark.behaviour("tool.result")
 def test_models_are_shown_as_json_and_the_rest_as_python_prints_it() -> None:
     tool = FunctionTool(lambda: None, "d", name="t")
 
@@ -70,6 +72,7 @@ async def test_a_cancel_ends_the_waiting_for_a_thread() -> None:
         go_on.set()
 
 
+@pytest.mark.behaviour("tool.timeout")
 async def test_a_call_that_takes_too_long_fails_with_a_timeout() -> None:
     async def forever() -> None:
         await asyncio.Event().wait()
@@ -126,6 +129,7 @@ class Adder(BaseToolWithState[Args, int, State]):
         self.total = state.total
 
 
+@pytest.mark.behaviour("tool.classes")
 async def test_a_tool_may_be_a_class_with_state() -> None:
     first, second = Adder(), Adder()
     values = [await first.run_json({"by": 2}), await first.run_json({"by": 3})]

@@ -44,6 +44,7 @@ async def tool_runtime() -> SingleThreadedAgentRuntime:
     return runtime
 
 
+@pytest.mark.behaviour("tool.agent")
 async def test_a_function_call_is_answered_with_its_result() -> None:
     runtime = await tool_runtime()
     call = FunctionCall("c", '{"a": 3, "b": 2}', "divide")
@@ -54,6 +55,7 @@ async def test_a_function_call_is_answered_with_its_result() -> None:
     await runtime.stop()
 
 
+@pytest.mark.behaviour("tool.agent")
 @pytest.mark.parametrize(
     ("call", "error", "text"),
     [
@@ -83,6 +85,7 @@ async def test_a_failed_call_is_an_exception_that_names_the_call(
         assert str(each) == text
 
 
+@pytest.mark.behaviour("tool.agent")
 async def test_the_loop_ends_with_the_models_text() -> None:
     runtime = await tool_runtime()
     calls: list[dict[str, Any]] = [

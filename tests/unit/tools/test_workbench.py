@@ -62,6 +62,7 @@ def text(name: str, content: str, *, is_error: bool = False) -> ToolResult:
     return ToolResult(name=name, result=[TextResultContent(content=content)], is_error=is_error)
 
 
+@pytest.mark.behaviour("workbench.results")
 async def test_a_call_gives_a_result_also_where_it_fails() -> None:
     async with StaticWorkbench([FunctionTool(add, "Adds."), FunctionTool(fail, "d")]) as bench:
         assert [
@@ -75,6 +76,7 @@ async def test_a_call_gives_a_result_also_where_it_fails() -> None:
         ]
 
 
+@pytest.mark.behaviour("workbench.overrides")
 async def test_tools_may_go_by_other_names() -> None:
     bench = StaticStreamWorkbench(
         [FunctionTool(add, "Adds."), Thinker()],
@@ -89,6 +91,7 @@ async def test_tools_may_go_by_other_names() -> None:
     )
 
 
+@pytest.mark.behaviour("workbench.overrides.collision")
 def test_names_that_collide_or_are_not_there_are_refused() -> None:
     tools = [FunctionTool(add, "d"), FunctionTool(add, "d", name="plus")]
 
@@ -98,6 +101,7 @@ def test_names_that_collide_or_are_not_there_are_refused() -> None:
         StaticWorkbench(tools, {"sub": ToolOverride(name="minus")})
 
 
+@pytest.mark.behaviour("workbench.stream")
 async def test_progress_of_a_tool_is_streamed_before_its_result() -> None:
     bench = StaticStreamWorkbench([Thinker(), FunctionTool(add, "d")])
 
@@ -118,6 +122,7 @@ async def test_a_stream_tool_may_be_called_for_its_value_alone() -> None:
     assert await Thinker().run_json({}) == "42"
 
 
+@pytest.mark.behaviour("workbench.state")
 async def test_the_state_of_tools_is_saved_by_their_names() -> None:
     first, second = (
         StaticWorkbench([FunctionTool(count)]),

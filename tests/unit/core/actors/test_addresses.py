@@ -24,6 +24,7 @@ from teamrun.core.actors import (
 )
 
 
+@pytest.mark.behaviour("core.ids", "core.ids.one_part")
 def test_an_agent_id_has_a_type_and_a_key() -> None:
     assert AgentId("a", "k") == AgentId(AgentType("a"), "k") == AgentId.from_str("a/k")
     assert AgentId("a").key == "default"
@@ -32,6 +33,7 @@ def test_an_agent_id_has_a_type_and_a_key() -> None:
     assert len({AgentId("a", "k"), AgentId("a", "k"), AgentId("a", "l")}) == 2
 
 
+@pytest.mark.behaviour("core.ids", "core.ids.one_part")
 def test_a_topic_has_a_type_and_a_source() -> None:
     assert TopicId("t").source == "default"
     assert str(TopicId.from_str("a:b=c/d/e")) == "a:b=c/d/e"
@@ -41,6 +43,7 @@ def test_a_topic_has_a_type_and_a_source() -> None:
     assert TopicId("a") != "a/default"
 
 
+@pytest.mark.behaviour("core.ids")
 @pytest.mark.parametrize(
     ("make", "text"),
     [
@@ -67,6 +70,7 @@ def test_subscriptions_are_equal_by_id_or_by_what_they_do() -> None:
     assert (plain.topic_type, prefix.topic_type_prefix, plain.agent_type) == ("t", "t", "a")
 
 
+@pytest.mark.behaviour("core.subscriptions")
 def test_a_subscription_maps_the_source_of_its_topics_to_the_key() -> None:
     plain, prefix = TypeSubscription("t", "a"), TypePrefixSubscription("t:", "a")
 
@@ -77,6 +81,7 @@ def test_a_subscription_maps_the_source_of_its_topics_to_the_key() -> None:
             subscription.map_to_agent(TopicId("other"))
 
 
+@pytest.mark.behaviour("core.subscriptions")
 async def test_a_subscription_is_added_once_and_removed_by_its_id() -> None:
     runtime = SingleThreadedAgentRuntime()
     subscription = TypeSubscription("t", "a")
@@ -111,6 +116,7 @@ async def noop(agent: ClosureContext, message: str, ctx: MessageContext) -> str:
     return agent.id.key
 
 
+@pytest.mark.behaviour("core.registry")
 async def test_the_registry_finds_types_by_name_topic_and_tag() -> None:
     runtime = SingleThreadedAgentRuntime()
     for name, tags in (("coder", ["python", "sql"]), ("writer", ["prose"]), ("critic", [])):
@@ -128,6 +134,7 @@ async def test_the_registry_finds_types_by_name_topic_and_tag() -> None:
     assert found(tag="cobol") == found(topic="none") == []
 
 
+@pytest.mark.behaviour("core.instances")
 async def test_messages_to_a_type_go_to_the_instance_with_the_fewest_open_messages() -> None:
     runtime = SingleThreadedAgentRuntime()
     gate = asyncio.Event()

@@ -82,6 +82,7 @@ async def started() -> SingleThreadedAgentRuntime:
     return runtime
 
 
+@pytest.mark.behaviour("core.routing", "core.message_router")
 @pytest.mark.parametrize(
     ("message", "call"),
     [
@@ -100,6 +101,7 @@ async def test_the_first_method_in_alphabetical_order_that_matches_is_called(
     await runtime.stop()
 
 
+@pytest.mark.behaviour("core.routing")
 async def test_a_published_message_goes_to_the_event_and_a_derived_type_to_no_method() -> None:
     runtime = await started()
     for message in (True, Longer("first"), 1.5):
@@ -110,6 +112,7 @@ async def test_a_published_message_goes_to_the_event_and_a_derived_type_to_no_me
     assert router.calls == ["event", "unhandled Longer", "unhandled float"]
 
 
+@pytest.mark.behaviour("core.context", "core.ids")
 async def test_the_context_names_the_sender_the_topic_and_the_id() -> None:
     contexts: list[MessageContext] = []
     runtime = SingleThreadedAgentRuntime()
@@ -134,6 +137,7 @@ async def test_the_context_names_the_sender_the_topic_and_the_id() -> None:
     assert router.calls == ["b_any"]
 
 
+@pytest.mark.behaviour("core.context.send")
 async def test_a_context_can_send_for_its_agent() -> None:
     senders: list[AgentId | None] = []
     runtime = SingleThreadedAgentRuntime()
@@ -156,6 +160,7 @@ async def test_a_context_can_send_for_its_agent() -> None:
         await context().send_message(Text("a"), AgentId("end"))
 
 
+@pytest.mark.behaviour("core.routing.strict")
 @pytest.mark.parametrize("strict", [True, False])
 @pytest.mark.parametrize("kind", [message_handler, event, rpc])
 async def test_a_method_must_return_what_it_announces(
@@ -205,6 +210,7 @@ def test_a_method_without_annotations_is_an_error_of_its_class() -> None:
         unchecked(1)
 
 
+@pytest.mark.behaviour("core.closure")
 @pytest.mark.parametrize("policy", ["error", "warn", "ignore"])
 async def test_a_closure_and_a_message_of_another_type(policy: Any) -> None:
     runtime = SingleThreadedAgentRuntime()

@@ -80,6 +80,7 @@ async def agent(runtime: SingleThreadedAgentRuntime, id: AgentId) -> Echo:
     return await runtime.try_get_underlying_agent_instance(id, Echo)
 
 
+@pytest.mark.behaviour("core.runtime.lazy")
 async def test_a_message_is_answered_by_the_agent_of_its_key() -> None:
     runtime = await echo_runtime()
     runtime.start()
@@ -92,6 +93,7 @@ async def test_a_message_is_answered_by_the_agent_of_its_key() -> None:
     assert (await agent(runtime, AgentId("echo", "1"))).heard == ["a"]
 
 
+@pytest.mark.behaviour("core.runtime.concurrent")
 async def test_a_request_and_its_response_are_two_messages_of_the_queue() -> None:
     runtime = await echo_runtime()
     sending = asyncio.ensure_future(runtime.send_message(Text("a"), AgentId("echo")))
@@ -105,6 +107,7 @@ async def test_a_request_and_its_response_are_two_messages_of_the_queue() -> Non
     assert await sending == Text("echo/default: a")
 
 
+@pytest.mark.behaviour("core.runtime.concurrent")
 async def test_messages_are_handled_in_the_order_in_which_they_were_published() -> None:
     runtime = SingleThreadedAgentRuntime()
     await Listener.register(runtime, "listener", Listener)
@@ -116,6 +119,7 @@ async def test_messages_are_handled_in_the_order_in_which_they_were_published() 
     assert (await agent(runtime, AgentId("listener"))).heard == ["0", "1", "2", "3", "4"]
 
 
+@pytest.mark.behaviour("core.runtime.concurrent")
 async def test_handlers_run_concurrently() -> None:
     runtime = SingleThreadedAgentRuntime()
     both = asyncio.Barrier(2)
@@ -131,6 +135,7 @@ async def test_handlers_run_concurrently() -> None:
     await runtime.stop()
 
 
+@pytest.mark.behaviour("core.runtime.errors")
 async def test_an_exception_of_a_handler_is_raised_at_the_sender() -> None:
     runtime = await echo_runtime()
     runtime.start()
@@ -140,11 +145,13 @@ async def test_an_exception_of_a_handler_is_raised_at_the_sender() -> None:
     await runtime.stop_when_idle()
 
 
+@pytest.mark.behaviour("core.runtime.unknown")
 async def test_a_message_to_an_unknown_type_is_undeliverable() -> None:
     with pytest.raises(UndeliverableException, match=r"Recipient not found: .* 'nobody'"):
         await SingleThreadedAgentRuntime().send_message(Text("a"), AgentId("nobody"))
 
 
+@pytest.mark.behaviour("core.runtime.self")
 async def test_what_an_agent_publishes_is_not_delivered_to_itself() -> None:
     runtime = SingleThreadedAgentRuntime()
 
@@ -164,6 +171,7 @@ async def test_what_an_agent_publishes_is_not_delivered_to_itself() -> None:
     assert (await agent(runtime, AgentId("two", "k"))).heard == ["hi"]
 
 
+@pytest.mark.behaviour("core.runtime.errors")
 async def test_an_exception_of_a_published_message_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -180,6 +188,7 @@ async def test_an_exception_of_a_published_message_is_logged(
     ]
 
 
+@pytest.mark.behaviour("core.runtime.errors")
 @pytest.mark.parametrize("in_background", [True, False])
 async def test_an_exception_of_a_published_message_is_raised_on_request(
     in_background: bool,
@@ -216,6 +225,7 @@ async def test_a_runtime_that_failed_takes_no_messages_until_it_is_stopped() -> 
     await runtime.stop()
 
 
+@pytest.mark.behaviour("core.runtime.stop", "core.runtime.stop.senders")
 async def test_a_stop_drops_what_waits_and_its_senders_are_told() -> None:
     runtime = await echo_runtime()
     sending = asyncio.ensure_future(runtime.send_message(Text("a"), AgentId("echo")))
@@ -247,6 +257,7 @@ async def test_a_handler_that_runs_at_a_stop_still_answers() -> None:
     assert await sending == Text("a")
 
 
+@pytest.mark.behaviour("core.runtime.start")
 async def test_starts_and_stops_out_of_order_are_errors() -> None:
     runtime = SingleThreadedAgentRuntime()
     for stop in (runtime.stop, runtime.stop_when_idle, lambda: runtime.stop_when(lambda: True)):
@@ -258,6 +269,7 @@ async def test_starts_and_stops_out_of_order_are_errors() -> None:
     await runtime.stop_when(lambda: True)
 
 
+@pytest.mark.behaviour("core.runtime.stop")
 async def test_a_close_stops_the_runtime_and_closes_the_agents() -> None:
     runtime = await echo_runtime()
     echo = await agent(runtime, AgentId("echo"))
@@ -269,6 +281,7 @@ async def test_a_close_stops_the_runtime_and_closes_the_agents() -> None:
         await runtime.stop()
 
 
+@pytest.mark.behaviour("core.token")
 async def test_a_token_ends_the_wait_and_the_handler_sees_it() -> None:
     problems: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, problem: problems.append(problem))
@@ -296,6 +309,7 @@ async def test_a_token_ends_the_wait_and_the_handler_sees_it() -> None:
     assert problems == []
 
 
+@pytest.mark.behaviour("core.request_timeout")
 async def test_a_request_with_a_timeout_ends_and_cancels_its_handler_alone() -> None:
     runtime = SingleThreadedAgentRuntime()
     tokens: list[CancellationToken] = []
@@ -351,6 +365,7 @@ class Censor(DefaultInterventionHandler):
         return self._of(message)
 
 
+@pytest.mark.behaviour("core.intervention")
 @pytest.mark.parametrize("dropped", [DropMessage, DropMessage()])
 @pytest.mark.parametrize(("word", "stage"), [("a", "on_send"), ("echo", "on_response")])
 async def test_a_dropped_message_is_an_exception_at_the_sender(
@@ -363,6 +378,7 @@ async def test_a_dropped_message_is_an_exception_at_the_sender(
     await runtime.stop_when_idle()  # AutoGen would wait for the dropped message
 
 
+@pytest.mark.behaviour("core.intervention")
 async def test_a_dropped_broadcast_is_delivered_to_nobody() -> None:
     runtime = SingleThreadedAgentRuntime(intervention_handlers=[Censor("bad", DropMessage)])
     await Listener.register(runtime, "listener", Listener)
@@ -374,6 +390,7 @@ async def test_a_dropped_broadcast_is_delivered_to_nobody() -> None:
     assert (await agent(runtime, AgentId("listener"))).heard == ["good"]
 
 
+@pytest.mark.behaviour("core.intervention.chain")
 async def test_intervention_handlers_each_get_what_the_one_before_returned() -> None:
     handlers = [Censor("bad", Text("worse")), Censor("worse", Text("well"))]
     runtime = await echo_runtime(intervention_handlers=handlers)
@@ -383,6 +400,7 @@ async def test_intervention_handlers_each_get_what_the_one_before_returned() -> 
     await runtime.stop()
 
 
+@pytest.mark.behaviour("core.intervention")
 async def test_an_intervention_handler_that_returns_none_changes_nothing() -> None:
     runtime = await echo_runtime(intervention_handlers=[Censor("echo", None)])
     runtime.start()
@@ -409,6 +427,7 @@ async def test_an_exception_of_an_intervention_handler(caplog: pytest.LogCapture
     assert [each.getMessage() for each in caplog.records] == ["An intervention handler failed"]
 
 
+@pytest.mark.behaviour("core.runtime.state", "core.runtime.released")
 async def test_state_is_saved_by_id_and_loaded_into_another_runtime() -> None:
     first, second = await echo_runtime(), await echo_runtime()
     first.start()
@@ -422,6 +441,7 @@ async def test_state_is_saved_by_id_and_loaded_into_another_runtime() -> None:
     assert await second.agent_save_state(AgentId("echo", "k")) == {"heard": ["a"]}
 
 
+@pytest.mark.behaviour("core.register")
 async def test_a_type_is_registered_once() -> None:
     runtime = await echo_runtime()
     with pytest.raises(ValueError, match="Agent with type echo already exists"):
@@ -430,6 +450,7 @@ async def test_a_type_is_registered_once() -> None:
         await Echo().register_instance(runtime, AgentId("echo", "1"))
 
 
+@pytest.mark.behaviour("core.register")
 async def test_an_instance_is_registered_under_its_id() -> None:
     runtime = SingleThreadedAgentRuntime()
     echo = Echo()
@@ -451,6 +472,7 @@ async def test_an_instance_is_registered_under_its_id() -> None:
         await echo.register_instance(SingleThreadedAgentRuntime(), AgentId("one", "k"))
 
 
+@pytest.mark.behaviour("core.register")
 async def test_a_factory_must_create_the_class() -> None:
     runtime = SingleThreadedAgentRuntime()
     register: Any = runtime.register_factory
@@ -459,6 +481,7 @@ async def test_a_factory_must_create_the_class() -> None:
         await runtime.get("echo", lazy=False)
 
 
+@pytest.mark.behaviour("core.runtime.lazy")
 async def test_an_async_factory_is_called_once_for_two_messages_at_once() -> None:
     runtime = SingleThreadedAgentRuntime()
     created: list[Echo] = []
@@ -491,6 +514,7 @@ async def test_the_agent_behind_an_id_has_the_class_that_is_asked_for() -> None:
     assert await runtime.get(AgentType("echo"), "k") == AgentId("echo", "k")
 
 
+@pytest.mark.behaviour("core.proxy")
 async def test_a_proxy_stands_for_an_agent() -> None:
     runtime = await echo_runtime()
     proxy = AgentProxy(AgentId("echo", "k"), runtime)
@@ -517,6 +541,7 @@ async def test_an_agent_without_state_warns() -> None:
         Plain(cast(Any, None))
 
 
+@pytest.mark.behaviour("core.subscriptions")
 async def test_topics_reach_the_agents_whose_key_is_their_source() -> None:
     runtime = SingleThreadedAgentRuntime()
 
@@ -535,6 +560,7 @@ async def test_topics_reach_the_agents_whose_key_is_their_source() -> None:
     assert heard == {"reader/berlin": {"heard": ["a"]}, "reader/rome": {"heard": ["b"]}}
 
 
+@pytest.mark.behaviour("core.context.send", "core.closure")
 async def test_a_closure_collects_results() -> None:
     runtime = SingleThreadedAgentRuntime()
     results: list[str] = []
