@@ -22,6 +22,8 @@ PAGES: Final[Mapping[str, str]] = {
 }
 """The packages, and the page that an error names."""
 
+_CACHE: Final = "teamrun.compat.autogen.cache"
+_CODE: Final = "teamrun.compat.autogen.code"
 _EXTRAS: Final = "teamrun.compat.autogen.extras"
 _TYPES: Final = "teamrun.compat.autogen.types"
 _V02: Final = "teamrun.compat.autogen.v02"
@@ -84,8 +86,9 @@ MODULES: Final[Mapping[str, Mapping[str, str]]] = {
         "teamrun.messages": "FunctionCall Image",
         "teamrun.core.event_log": "EVENT_LOGGER_NAME ROOT_LOGGER_NAME TRACE_LOGGER_NAME",
         _EXTRAS: "ComponentType is_component_class is_component_instance",
-        ABSENT: "CacheStore ComponentFromConfig ComponentSchemaType ComponentToConfig "
-        "InMemoryStore JSON_DATA_CONTENT_TYPE MessageSerializer PROTOBUF_DATA_CONTENT_TYPE "
+        _CACHE: "CacheStore InMemoryStore",
+        ABSENT: "ComponentFromConfig ComponentSchemaType ComponentToConfig "
+        "JSON_DATA_CONTENT_TYPE MessageSerializer PROTOBUF_DATA_CONTENT_TYPE "
         "UnknownPayload trace_create_agent_span trace_invoke_agent_span trace_tool_span "
         "try_get_known_serializers_for_type",
     },
@@ -177,7 +180,7 @@ MODULES: Final[Mapping[str, Mapping[str, str]]] = {
         ABSENT: "AzureAIChatCompletionClient AzureAIChatCompletionClientConfig",
     },
     "autogen_ext.models.bedrock": {"teamrun.models": "BedrockChatCompletionClient"},
-    "autogen_ext.models.cache": {ABSENT: "CHAT_CACHE_VALUE_TYPE ChatCompletionCache"},
+    "autogen_ext.models.cache": {_CACHE: "CHAT_CACHE_VALUE_TYPE ChatCompletionCache"},
     "autogen_ext.models.google": {ABSENT: "GoogleChatCompletionClient"},
     "autogen_ext.models.llama_cpp": {ABSENT: "LlamaCppChatCompletionClient"},
     "autogen_ext.models.ollama": {ABSENT: "OllamaChatCompletionClient"},
@@ -201,7 +204,7 @@ MODULES: Final[Mapping[str, Mapping[str, str]]] = {
         "SearchResult SearchResults VectorizableTextQuery",
     },
     "autogen_ext.tools.code_execution": {
-        ABSENT: "CodeExecutionInput CodeExecutionResult PythonCodeExecutionTool",
+        _CODE: "CodeExecutionInput CodeExecutionResult PythonCodeExecutionTool",
     },
     "autogen_ext.tools.graphrag": {ABSENT: "GlobalSearchTool LocalSearchTool"},
     "autogen_ext.tools.http": {ABSENT: "HttpTool"},
