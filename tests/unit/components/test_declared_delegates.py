@@ -41,6 +41,7 @@ def only_agent(definition: TeamDefinition) -> AssistantDefinition:
     return agent
 
 
+@pytest.mark.behaviour("json.agent_tools")
 def test_components_of_autogen_are_read() -> None:
     inner = assistant("inner", workbench=[workbench(tool(source_code="def look_up(): ..."))])
     boss = assistant(
@@ -215,6 +216,7 @@ def loaded(folder: Path, inner: str, role: str = "own") -> Registry:
     return load_registry(path, environ={})
 
 
+@pytest.mark.behaviour("config.delegates")
 def test_in_the_file_they_name_agents_and_teams(tmp_path: Path) -> None:
     definition = loaded(tmp_path, "writer").resolve(team="desk").definition
 

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pytest
 from tests.support.runs import TENANT, Cluster, solo
 from tests.unit.components.test_component_json import assistant, component, team, tool, workbench
 
@@ -102,6 +103,7 @@ async def test_calls_inside_have_paths_of_their_own_and_the_task_is_an_event() -
     assert "one" in str(tools["helper"]["llm_context"])
 
 
+@pytest.mark.behaviour("json.agent_tools")
 async def test_a_submitted_component_with_both_runs() -> None:
     tools = "autogen_agentchat.tools."
     inner = assistant("helper", tools=[tool(source_code="def look_up(): raise SystemExit")])
