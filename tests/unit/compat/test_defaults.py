@@ -71,7 +71,7 @@ def test_arguments_have_autogens_order_and_defaults(cls: Any) -> None:
         assert not sign or repr(ours[name].default) == default, name
 
 
-@pytest.mark.behaviour("team.names")
+@pytest.mark.behaviour("team.names", "team.names.subclass")
 def test_the_names_of_teams_are_those_of_their_classes() -> None:
     class Desk(teams.RoundRobinGroupChat):
         pass

@@ -1,6 +1,7 @@
 """Images, and messages with them, in the forms that AutoGen and the guides use."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +29,19 @@ class Drawing:
 def test_an_image_of_pil_is_taken() -> None:
     for image in (Image(Drawing()), Image.from_pil(Drawing())):
         assert (image.data, image.media_type) == (PNG, "image/png")
+
+
+@pytest.mark.behaviour("message.image")
+def test_an_image_is_read_from_each_form(tmp_path: Path) -> None:
+    image = Image.from_bytes(PNG)
+    (tmp_path / "a.png").write_bytes(PNG)
+
+    read = [
+        Image.from_file(tmp_path / "a.png"),
+        Image.from_base64(image.to_base64()),
+        Image.from_uri(image.data_uri),
+    ]
+    assert read == [image] * 3
 
 
 def test_what_is_no_image_is_named() -> None:
