@@ -22,6 +22,7 @@ from tests.benchmarks.rows import (
     memory,
     requests,
     service,
+    teams,
     webhooks,
     worker,
 )
@@ -29,6 +30,7 @@ from tests.benchmarks.rows.settings import Bench
 
 ROWS = {
     "library": library.report,
+    "teams": teams.report,
     "durable": durable.report,
     "log": log.report,
     "at-once": at_once.report,

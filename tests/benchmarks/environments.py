@@ -15,6 +15,12 @@ AUTOGEN = "0.7.5"
 _AUTOGEN = (f"autogen-agentchat=={AUTOGEN}", f"autogen-ext=={AUTOGEN}")
 _AUTOGEN_OPENAI = (_AUTOGEN[0], f"autogen-ext[openai]=={AUTOGEN}")
 _LANGGRAPH = ("langgraph==1.2.22", "langgraph-checkpoint-sqlite==3.1.2")
+_PYDANTIC_AI = ("pydantic-ai-slim==2.68.0",)
+_OPENAI_AGENTS = ("openai-agents==0.24.0",)
+_AGENT_FRAMEWORK = (
+    "agent-framework-core==1.23.0",
+    "agent-framework-orchestrations==1.4.0",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +35,10 @@ class Environments:
     autogen_openai: Path
     """With the packages of its OpenAI client, which slow down every start."""
     langgraph: Path | None
-    """None if it could not be installed."""
+    """None if it could not be installed, as those below."""
+    pydantic_ai: Path | None
+    openai_agents: Path | None
+    agent_framework: Path | None
 
 
 def environments(folder: Path = ROOT / ".teamrun" / "peers") -> Environments:
@@ -38,16 +47,22 @@ def environments(folder: Path = ROOT / ".teamrun" / "peers") -> Environments:
     Raises:
         subprocess.CalledProcessError: pip could not install a package.
     """
-    try:
-        langgraph = _made(folder / "langgraph", _LANGGRAPH)
-    except subprocess.CalledProcessError:
-        langgraph = None
+
+    def made(name: str, packages: Sequence[str]) -> Path | None:
+        try:
+            return _made(folder / name, packages)
+        except subprocess.CalledProcessError:
+            return None
+
     return Environments(
         ours=Path(sys.executable),
         bare=_made(folder / "teamrun", [f"pydantic=={version('pydantic')}"]),
         autogen=_made(folder / "autogen", _AUTOGEN),
         autogen_openai=_made(folder / "autogen-openai", _AUTOGEN_OPENAI),
-        langgraph=langgraph,
+        langgraph=made("langgraph", _LANGGRAPH),
+        pydantic_ai=made("pydantic-ai", _PYDANTIC_AI),
+        openai_agents=made("openai-agents", _OPENAI_AGENTS),
+        agent_framework=made("agent-framework", _AGENT_FRAMEWORK),
     )
 
 
