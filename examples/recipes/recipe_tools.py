@@ -9,12 +9,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Final
 
-from teamrun.errors import ToolError
+from teamrun.errors import FatalToolError, ToolError
 from teamrun.tools import ToolContext
 
 __all__ = ["calculate", "look_up", "order_status", "query", "refund", "save", "search_notes"]
 
-_SALES: Final = Path(__file__).parents[1] / "sales.csv"
+_HERE: Final = Path(__file__).parent
 _MOST_ROWS: Final = 50
 _OPERATORS: Final[dict[type[ast.operator], Callable[[float, float], float]]] = {
     ast.Add: operator.add,
@@ -76,7 +76,7 @@ def query(
     with closing(sqlite3.connect(":memory:")) as database:
         columns = "date text, region text, product text, channel text, units int, unit_price real"
         database.execute(f"create table sales ({columns})")
-        with _SALES.open(encoding="utf-8", newline="") as file:
+        with _sales().open(encoding="utf-8", newline="") as file:
             rows = [tuple(row.values()) for row in csv.DictReader(file)]
         database.executemany("insert into sales values (?, ?, ?, ?, ?, ?)", rows)
         database.commit()
@@ -88,6 +88,14 @@ def query(
             raise ToolError(f"The query failed: {error}.") from error
     header = [column[0] for column in cursor.description or ()]
     return "\n".join(", ".join(map(str, row)) for row in [header, *found])
+
+
+def _sales() -> Path:
+    """The data: beside this file, or in the folder above, where the examples have it."""
+    for folder in (_HERE, _HERE.parent):
+        if (file := folder / "sales.csv").is_file():
+            return file
+    raise FatalToolError(f"There is no sales.csv in {_HERE}; copy it from the folder examples.")
 
 
 def _only_reading(action: int, *_: object) -> int:

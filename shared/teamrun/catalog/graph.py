@@ -70,7 +70,7 @@ def _mermaid(nodes: Sequence[GraphNode], edges: Sequence[GraphEdge]) -> str:
     inside: dict[str | None, list[GraphNode]] = {}
     for node in nodes:
         inside.setdefault(node.parent, []).append(node)
-    # Mermaid draws no edge from a subgraph to what is inside it, so it begins at one more node.
+    # Mermaid lets an edge from a subgraph to its own node begin at another of its nodes.
     starts = {edge.source: f"{numbers[edge.source]}s" for edge in edges if _is_into(edge, parents)}
 
     def lines(node: GraphNode, indent: str) -> Iterator[str]:

@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import runpy
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from tests.support.terminal import at_terminal
 
 from teamrun.components.building.teams import build_team
 from teamrun.components.team_file import load_registry
+from teamrun.errors import FatalToolError
 from teamrun.messages import BaseChatMessage, ToolCallExecutionEvent
 from teamrun.testing import ScriptedModel
 from teamrun.tools import MemoryArtifacts, use_artifacts
@@ -190,3 +193,15 @@ def test_every_recipe_is_tested_and_on_the_page() -> None:
     assert names == sorted(recipe.name for recipe in RECIPES)
     page = PAGE.read_text(encoding="utf-8")
     assert [name for name in names if f"recipes/{name}.yaml" not in page] == []
+
+
+def test_data_analysis_works_in_another_folder(tmp_path: Path) -> None:
+    copied = shutil.copy(FOLDER / "recipe_tools.py", tmp_path)
+    query = runpy.run_path(str(copied))["query"]
+    with pytest.raises(FatalToolError, match=r"no sales\.csv in .*; copy it from") as refused:
+        query("select count(*) from sales")
+    assert str(tmp_path) in refused.value.message
+
+    shutil.copy(FOLDER.parent / "sales.csv", tmp_path)
+
+    assert query("select count(*) from sales").splitlines()[-1] == "337"
