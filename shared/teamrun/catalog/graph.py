@@ -6,15 +6,18 @@ from typing import Final
 from teamrun.catalog.resources import GraphEdge, GraphNode, TeamGraph
 from teamrun.components.definitions.agents import AssistantDefinition
 from teamrun.components.definitions.base import (
-    BaseTeamDefinition,
     ParticipantDefinition,
     TeamDefinition,
 )
 
 __all__ = ["graph_of"]
 
-_LEADERS: Final = {"selector_group_chat": "selector", "magentic_one": "orchestrator"}
-"""What lets the members speak, by the type of the team."""
+_LEADERS: Final = {
+    "selector_group_chat": "selector",
+    "magentic_one": "orchestrator",
+    "assistant_agent": "model",
+}
+"""What lets those inside speak, by the type of the team or agent."""
 
 _ENTITIES: Final = str.maketrans(
     {"#": "#35;", '"': "#quot;", "`": "#96;", "<": "#lt;", ">": "#gt;"}
@@ -31,12 +34,11 @@ def graph_of(definition: TeamDefinition, *, name: str, version: str) -> TeamGrap
         version: The version, as it is written in a response.
     """
     team = definition.model_copy(update={"name": name})
-    nodes, edges = list(_nodes(team, None)), list(_edges(team, name))
+    nodes, edges = list(_nodes(team, name, None)), list(_edges(team, name))
     return TeamGraph(version=version, nodes=nodes, edges=edges, mermaid=_mermaid(nodes, edges))
 
 
-def _nodes(part: ParticipantDefinition, parent: str | None) -> Iterator[GraphNode]:
-    here = part.name if parent is None else f"{parent}/{part.name}"
+def _nodes(part: ParticipantDefinition, here: str, parent: str | None) -> Iterator[GraphNode]:
     uses = part.uses
     yield GraphNode(
         id=here,
@@ -47,20 +49,20 @@ def _nodes(part: ParticipantDefinition, parent: str | None) -> Iterator[GraphNod
         models=list(uses.models),
         tools=list(part.tool_names if isinstance(part, AssistantDefinition) else uses.tools),
     )
-    for inner in part.inner:
-        yield from _nodes(inner, here)
+    for name, inner in zip(part.inner_names, part.inner, strict=True):
+        yield from _nodes(inner, f"{here}/{name}", here)
 
 
 def _edges(part: ParticipantDefinition, here: str) -> Iterator[GraphEdge]:
-    for link in part.links if isinstance(part, BaseTeamDefinition) else ():
+    for link in part.links:
         yield GraphEdge(
             source=here if link.source is None else f"{here}/{link.source}",
             target=f"{here}/{link.target}",
             kind=link.kind,
             label=link.label,
         )
-    for inner in part.inner:
-        yield from _edges(inner, f"{here}/{inner.name}")
+    for name, inner in zip(part.inner_names, part.inner, strict=True):
+        yield from _edges(inner, f"{here}/{name}")
 
 
 def _mermaid(nodes: Sequence[GraphNode], edges: Sequence[GraphEdge]) -> str:
@@ -95,7 +97,7 @@ def _mermaid(nodes: Sequence[GraphNode], edges: Sequence[GraphEdge]) -> str:
 
 
 def _is_into(edge: GraphEdge, parents: Mapping[str, str | None]) -> bool:
-    """Whether an edge goes from a team to its own member."""
+    """Whether an edge goes from a team or an agent to one inside of it."""
     return parents[edge.target] == edge.source
 
 

@@ -101,7 +101,8 @@ class GraphEdge(_Resource):
     kind: Annotated[LinkKind, OPEN]
     """`next` in the order of the team, `starts` at the same time as the others with an edge of this
     kind, `selects` by a model, `assigns` by a member, `handoff` by the agent itself, `flow` by the
-    graph. The source of `starts` and `selects` is the team of the target."""
+    graph, `tool` in a call. The source of `starts`, `selects` and `tool` is the parent of the
+    target."""
     label: str | None = None
     """The condition of the edge, or the number of rounds."""
 

@@ -129,6 +129,24 @@ CASES = {
         ["a next inner", "inner next a", "inner selects inner/c", "inner selects inner/d"],
         ["  n1 --> n2", "  n2 --> n1", '      n2s(["selector"])', "  n2s --> n3"],
     ),
+    "agents and teams as tools": Case(
+        {
+            "type": "round_robin_group_chat",
+            "participants": [
+                agent("a", tools=[{"agent": agent("x")}, {"team": INNER, "name": "ask"}]),
+                agent("b"),
+            ],
+        },
+        [
+            "a next b",
+            "b next a",
+            "a tool a/x",
+            "a tool a/ask",
+            "a/ask selects a/ask/c",
+            "a/ask selects a/ask/d",
+        ],
+        ['      n1s(["model"])', "  n1 --> n6", "  n1s --> n2", "  n1s --> n3", "  n3s --> n4"],
+    ),
     "society of mind": Case(
         {
             "type": "round_robin_group_chat",

@@ -22,9 +22,9 @@ PICTURES = [block for block in BLOCKS if block.language == "mermaid"]
 NAMES = [list(each["teams"])[-1] for each in FILES[1:]]
 """The team of each picture: the last one of the block before it."""
 
-FILE: dict[str, Any] = {}
+team_file: dict[str, Any] = {}
 for part in FILES:
-    FILE = merged(FILE, part)
+    team_file = merged(team_file, part)
 
 
 def handoff(target: str) -> dict[str, Any]:
@@ -101,6 +101,14 @@ RUNS: dict[str, tuple[dict[str, list[Any]], str]] = {
         {"researcher": ["1"], "writer": ["2"], "critic": ["3"], "editor": ["4"]},
         "researcher writer critic editor",
     ),
+    "bureau": (
+        {
+            "lead": [{"tool_calls": [{"name": "pair", "arguments": {"task": "Go"}}]}, "Done"],
+            "writer": ["1"],
+            "critic": ["2"],
+        },
+        "writer critic lead",
+    ),
     "office": (
         {"researcher": ["1"], "writer": ["2"], "critic": ["3"], "desk_head": ["4"]},
         "researcher writer critic desk_head",
@@ -112,14 +120,14 @@ RUNS: dict[str, tuple[dict[str, list[Any]], str]] = {
 def registry(folder: Path, script: dict[str, list[Any]]) -> Registry:
     path = folder / "teamrun.yaml"
     models = {"main": {"type": "scripted", "script": script}}
-    path.write_text(json.dumps({**FILE, "models": models}), encoding="utf-8")
+    path.write_text(json.dumps({**team_file, "models": models}), encoding="utf-8")
     return load_registry(path, environ={})
 
 
 def test_every_picture_is_of_a_team_that_runs_here() -> None:
     assert len(PICTURES) == len(NAMES)
     assert set(NAMES) == RUNS.keys()
-    assert {team["type"] for team in FILE["teams"].values()} == set(TEAMS.types)
+    assert {team["type"] for team in team_file["teams"].values()} == set(TEAMS.types)
 
 
 @pytest.mark.parametrize(("name", "picture"), list(zip(NAMES, PICTURES, strict=True)), ids=NAMES)

@@ -10,6 +10,7 @@ from teamrun.components.definitions.base import (
     BaseAgentDefinition,
     BaseParticipantDefinition,
     DelegateDefinition,
+    Link,
     ModelName,
     Part,
     SummaryFormat,
@@ -118,6 +119,16 @@ class AssistantDefinition(BaseAgentDefinition):
     def inner(self) -> tuple[BaseParticipantDefinition, ...]:
         """The agents and teams among its tools."""
         return tuple(each.runner for each in self.tools if not isinstance(each, str))
+
+    @property
+    def inner_names(self) -> tuple[str, ...]:
+        """The names of those tools."""
+        return tuple(each.tool_name for each in self.tools if not isinstance(each, str))
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """It may call each of them."""
+        return tuple(Link("tool", None, name) for name in self.inner_names)
 
     @property
     def tool_names(self) -> tuple[str, ...]:

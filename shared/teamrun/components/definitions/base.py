@@ -98,17 +98,18 @@ class Uses(NamedTuple):
     """Registered classes of agents."""
 
 
-LinkKind = Literal["next", "starts", "selects", "assigns", "handoff", "flow"]
+LinkKind = Literal["next", "starts", "selects", "assigns", "handoff", "flow", "tool"]
 """`next` in the order of the team, `starts` at the same time as the others that have such a link,
-`selects` by a model, `assigns` by a member, `handoff` by the agent itself, `flow` by the graph."""
+`selects` by a model, `assigns` by a member, `handoff` by the agent itself, `flow` by the graph,
+`tool` in a call."""
 
 
 class Link(NamedTuple):
-    """A member of a team, and who may speak before it."""
+    """An agent or a team inside of another one, and who may speak before it."""
 
     kind: LinkKind
     source: str | None
-    """The member that speaks before; None: the team itself lets the target speak."""
+    """The member that speaks before; None: what it is inside of lets the target speak."""
     target: str
     label: str | None = None
     """When the target speaks."""
@@ -188,6 +189,16 @@ class BaseParticipantDefinition(Part):
         return tuple(found)
 
     @property
+    def inner_names(self) -> tuple[str, ...]:
+        """The names by which it refers to those inside of it, in the order of `inner`."""
+        return tuple(part.name for part in self.inner)
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """Who may speak after whom inside of it, as far as the definition says."""
+        return ()
+
+    @property
     def voices(self) -> "tuple[BaseParticipantDefinition, ...]":
         """The agents whose names its messages have as their source."""
         return (self,)
@@ -258,11 +269,6 @@ class BaseTeamDefinition(BaseParticipantDefinition):
     """Whether the assistants have tools for keys and values that they share; None: no."""
 
     inner_fields: ClassVar[tuple[str, ...]] = ("participants",)
-
-    @property
-    def links(self) -> tuple[Link, ...]:
-        """Who may speak after whom, as far as the definition says."""
-        return ()
 
     @property
     def names(self) -> list[str]:
