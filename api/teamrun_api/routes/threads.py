@@ -18,8 +18,16 @@ from teamrun.threads.requests import ThreadPatch, ThreadRequest
 from teamrun.threads.resources import Thread, ThreadMessages, ThreadPage, ThreadSnapshot
 from teamrun_api.answers import json_answer, rooted
 from teamrun_api.bodies import JsonBody
-from teamrun_api.conditional import version_in, version_tag
-from teamrun_api.declare import BODY, IDEMPOTENCY_KEY, IF_MATCH, answer, problems, takes
+from teamrun_api.conditional import version_if_given, version_in, version_tag
+from teamrun_api.declare import (
+    BODY,
+    IDEMPOTENCY_KEY,
+    IF_MATCH,
+    IF_MATCH_OR_ANY,
+    answer,
+    problems,
+    takes,
+)
 from teamrun_api.dependencies import RunReader, RunWriter, ThreadId
 from teamrun_api.faults import InvalidIdempotencyKey, PreconditionRequired
 from teamrun_api.queries import wrong_parameter
@@ -133,12 +141,14 @@ async def update_thread(
     status_code=204,
     responses={
         204: {"description": "The thread is gone."},
-        **problems(ThreadNotFound, ThreadBusy),
+        **problems(ThreadNotFound, ThreadBusy, PreconditionFailed),
     },
+    openapi_extra={"parameters": [IF_MATCH_OR_ANY]},
 )
 async def delete_thread(call: RunWriter, thread_id: ThreadId) -> Response:
     """Delete a thread without an active run. Its runs are kept, and can be deleted on their own."""
-    await call.threads.delete(call.tenant, thread_id)
+    revision = version_if_given(call.header("if-match"))
+    await call.threads.delete(call.tenant, thread_id, revision=revision)
     return Response(status_code=204)
 
 
@@ -156,7 +166,7 @@ async def list_thread_messages(
 ) -> Response:
     """List the messages of all runs of the thread, the oldest first.
 
-    Runs that a `rollback` has taken out are left out.
+    Runs that a `rollback` has taken out are left out. Of an unreadable run, only the id is given.
     """
     page = call.threads.messages(call.tenant, thread_id, limit=limit, after=after)
     return json_answer(await _paged(page))

@@ -10,13 +10,14 @@ from teamrun.core.clock import Clock
 from teamrun.core.ids import new_id
 from teamrun.core.refs import RunRef, is_run_id
 from teamrun.errors import (
+    DamagedBlob,
     IdempotencyConflict,
     PreconditionFailed,
     RunNotFound,
     ThreadBusy,
+    UnreadableEntry,
     UsageError,
 )
-from teamrun.json_types import JsonObject
 from teamrun.runs.log.keys import idempotency_key, is_list_name, list_path
 from teamrun.runs.service.requests import request_digest
 from teamrun.runs.service.resources import Run, RunPage
@@ -144,22 +145,21 @@ class ThreadService:
         """
         while True:
             state = await self._state(tenant, thread_id)
-            if revision not in (None, state.entries):
-                raise PreconditionFailed(
-                    f"The thread {thread_id!r} has changed since; read it again."
-                )
+            _check_revision(state, revision)
             changed = Changed(metadata=patch.metadata)
             if await self._logs.append(tenant, thread_id, state.entries, changed):
                 return await self.get(tenant, thread_id)
 
-    async def delete(self, tenant: str, thread_id: str) -> None:
+    async def delete(self, tenant: str, thread_id: str, *, revision: int | None = None) -> None:
         """Delete a thread; its runs are kept.
 
         Raises:
+            PreconditionFailed: The thread has changed since `revision`.
             ThreadBusy: A run of the thread has not ended.
         """
         while True:
             state = await self._state(tenant, thread_id)
+            _check_revision(state, revision)
             entries = state.entries
             if busy := await self._turns.ends.first_open(tenant, state):
                 raise ThreadBusy(
@@ -204,7 +204,8 @@ class ThreadService:
         state = await self._state(tenant, thread_id)
         begin = 0 if after is None else _number(after)
         found: list[ThreadMessage] = []
-        async with aclosing(self._conversation(tenant, state)) as messages:
+        unreadable: list[str] = []
+        async with aclosing(self._conversation(tenant, state, unreadable)) as messages:
             number = 0
             async for message in messages:
                 if number >= begin:
@@ -217,6 +218,7 @@ class ThreadService:
             data=list(islice(found, limit)),
             next_cursor=str(begin + limit) if has_more else None,
             has_more=has_more,
+            unreadable_run_ids=unreadable,
         )
 
     async def snapshot(self, tenant: str, thread_id: str) -> ThreadSnapshot:
@@ -226,20 +228,22 @@ class ThreadService:
         return ThreadSnapshot(thread_id=thread_id, run_id=run_id, state=team_state)
 
     async def _conversation(
-        self, tenant: str, state: ThreadState
+        self, tenant: str, state: ThreadState, unreadable: "list[str]"
     ) -> AsyncGenerator[ThreadMessage, None]:
         """The messages of all runs; those that a run has taken over from another come once."""
         seen = set[str]()
         for joined in state.runs:
-            if joined.run_id in state.dropped:
+            if joined.run_id in state.dropped or joined.run_id in state.removed:
                 continue
-            for message in await self._said(RunRef(tenant, joined.run_id)):
+            try:
+                said = await self._turns.conversation.said(RunRef(tenant, joined.run_id))
+            except (UnreadableEntry, DamagedBlob):
+                unreadable.append(joined.run_id)
+                continue
+            for message in said:
                 if (message_id := str(message.get("id"))) not in seen:
                     seen.add(message_id)
                     yield ThreadMessage(run_id=joined.run_id, message=message)
-
-    async def _said(self, ref: RunRef) -> "list[JsonObject]":
-        return await self._turns.conversation.said(ref)
 
     async def _state(self, tenant: str, thread_id: str) -> ThreadState:
         if not is_run_id(thread_id):
@@ -258,6 +262,18 @@ class ThreadService:
             metadata=state.metadata,
             created_at=state.created_at,
             updated_at=state.updated_at,
+        )
+
+
+def _check_revision(state: ThreadState, revision: int | None) -> None:
+    """Refuse a change that is based on another revision.
+
+    Raises:
+        PreconditionFailed: The thread has changed since.
+    """
+    if revision not in (None, state.entries):
+        raise PreconditionFailed(
+            f"The thread {state.thread_id!r} has changed since; read it again."
         )
 
 

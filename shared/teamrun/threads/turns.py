@@ -163,7 +163,7 @@ class ThreadTurns:
         await self._follow(log.ref, run)
 
     async def pre_erase(self, ref: RunRef) -> None:
-        """Before a run disappears, the next one of its thread has its turn, and it is noted there.
+        """Before a run disappears: its thread records that, and the next one has its turn.
 
         The process that performs the duties of the run may have been lost at its end. Once the run
         is deleted, they would never be performed.

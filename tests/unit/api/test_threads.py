@@ -86,7 +86,10 @@ async def test_a_thread_is_listed_changed_and_deleted() -> None:
         late = w.client.patch(place, json=body, headers={"If-Match": tag})
         assert await code(late, 412) == "precondition_failed"
         assert await code(w.client.patch(place, json=body), 428) == "precondition_required"
-        await ok(w.client.delete(place), 204)
+        late = w.client.delete(place, headers={"If-Match": tag})
+        assert await code(late, 412) == "precondition_failed"
+        tag = (await w.client.get(place)).headers["etag"]
+        await ok(w.client.delete(place, headers={"If-Match": tag}), 204)
         assert await code(w.client.get(place), 404) == "thread_not_found"
         run = {"team": "writers", "input": "x", "thread_id": ids[0]}
         assert await code(w.client.post("/v1/runs", json=run), 404) == "thread_not_found"
@@ -119,3 +122,11 @@ async def test_a_tenant_does_not_see_the_threads_of_another() -> None:
         run = {"team": "writers", "input": "x", "thread_id": made["id"]}
         post = w.client.post("/v1/runs", json=run, headers=theirs)
         assert await code(post, 404) == "thread_not_found"
+
+
+async def test_a_policy_without_a_thread_is_refused_at_its_field() -> None:
+    async with world(registry=poets()) as w:
+        run = {"team": "writers", "input": "x", "on_busy_thread": "reject"}
+        refused = await ok(w.client.post("/v1/runs", json=run), 422)
+        assert [error["pointer"] for error in refused["errors"]] == ["/on_busy_thread"]
+        assert "add thread_id, or leave it out" in refused["detail"]

@@ -215,3 +215,9 @@ async def test_a_retry_begins_where_its_run_began_and_does_not_join() -> None:
 def test_a_run_of_a_thread_cannot_start_later() -> None:
     with pytest.raises(ValueError, match="cannot start later"):
         RunRequest(team="t", input="x", thread_id="thr_1", delay_seconds=5)
+
+
+@pytest.mark.parametrize("policy", ["enqueue", "reject"])
+def test_a_run_without_a_thread_has_no_policy_for_it(policy: str) -> None:
+    with pytest.raises(ValueError, match=r"on_busy_thread\n.*add thread_id, or leave it out"):
+        RunRequest.model_validate({"team": "t", "input": "x", "on_busy_thread": policy})

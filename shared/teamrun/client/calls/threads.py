@@ -72,14 +72,18 @@ def update_thread(
     """
     body = {"metadata": dict(metadata)}
     request = post(path_of("threads", thread_id), _THREAD, body, method="PATCH")
-    known = "*" if revision is None else f'"v{revision}"'
-    headers = {"Content-Type": request.headers["Content-Type"], "If-Match": known}
-    return replace(request, headers=headers)
+    return replace(request, headers={**request.headers, **_if_match(revision)})
 
 
-def delete_thread(thread_id: str) -> Request[None]:
-    """Delete a thread without an active run; its runs are kept."""
-    return delete(path_of("threads", thread_id))
+def delete_thread(thread_id: str, *, revision: int | None = None) -> Request[None]:
+    """Delete a thread without an active run; its runs are kept.
+
+    Args:
+        thread_id: The thread.
+        revision: The `revision` that the deletion is based on; without it, any.
+    """
+    request = delete(path_of("threads", thread_id))
+    return replace(request, headers=_if_match(revision))
 
 
 def thread_messages(
@@ -113,3 +117,7 @@ def thread_runs(
 def thread_state(thread_id: str) -> Request[ThreadSnapshot]:
     """Read the state from which the next run continues."""
     return get(path_of("threads", thread_id, "state"), _STATE)
+
+
+def _if_match(revision: int | None) -> dict[str, str]:
+    return {"If-Match": "*" if revision is None else f'"v{revision}"'}

@@ -8,6 +8,7 @@ from teamrun.components.definitions.base import ParticipantDefinition, TeamDefin
 from teamrun.components.registry import Registry
 from teamrun.core.behaviour import current_behaviour, has_behaviour
 from teamrun.core.protocols import AnyMessage, Task, TaskResult
+from teamrun.errors import ThreadMismatch
 from teamrun.json_types import JsonObject
 from teamrun.messages import BaseChatMessage, HandoffMessage, TextMessage
 from teamrun.runs.durable.narrator import Narrator
@@ -63,7 +64,12 @@ async def run_team(
         with journal.origin.restored():
             await team.load_state(journal.thawed)
     elif spec.thread is not None:
-        earlier = await continue_thread(journal, spec, team, threads)
+        try:
+            earlier = await continue_thread(journal, spec, team, threads)
+        except ThreadMismatch:
+            for message in _as_messages(_task(spec.input)):  # the conversation has what was asked
+                narrator.emit_item(message)
+            raise
         task = [*earlier, *_as_messages(_task(spec.input))]
     while True:
         result = await team.run_observed(task, narrator.emit_item)

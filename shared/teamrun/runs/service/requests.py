@@ -14,6 +14,8 @@ from pydantic import (
     Field,
     JsonValue,
     StringConstraints,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 
@@ -127,6 +129,13 @@ class RunRequest(BaseModel):
     """What happens if the thread has a run that has not ended."""
     webhook: RunWebhook | None = None
     """Where the events of the run are sent."""
+
+    @field_validator("on_busy_thread")
+    @classmethod
+    def _has_thread(cls, policy: BusyPolicy, info: ValidationInfo) -> BusyPolicy:
+        if info.data.get("thread_id", ...) is None:  # `...`: it is invalid itself
+            raise ValueError("only a run of a thread can have it: add thread_id, or leave it out")
+        return policy
 
     @model_validator(mode="after")
     def _one_beginning(self) -> Self:
