@@ -50,7 +50,10 @@ from teamrun.cli.teams import push as teams_push
 from teamrun.cli.teams import show as teams_show
 from teamrun.cli.teams import versions as teams_versions
 from teamrun.cli.threads import create as threads_create
+from teamrun.cli.threads import delete as threads_delete
+from teamrun.cli.threads import list as threads_list
 from teamrun.cli.threads import messages as threads_messages
+from teamrun.cli.threads import show as threads_show
 from teamrun.cli.webhooks import create as webhooks_create
 from teamrun.cli.webhooks import delete as webhooks_delete
 from teamrun.cli.webhooks import list as webhooks_list
@@ -82,7 +85,10 @@ COMMANDS = {
     "replay": replay,
     "version": version,
     "threads create": threads_create,
+    "threads list": threads_list,
+    "threads show": threads_show,
     "threads messages": threads_messages,
+    "threads delete": threads_delete,
     "teams list": teams_list,
     "teams push": teams_push,
     "teams show": teams_show,

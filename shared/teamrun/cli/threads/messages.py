@@ -1,12 +1,9 @@
 """`teamrun threads messages`: the conversation of a thread."""
 
-from typing import Annotated
-
-import typer
-
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.screen import print_json, result
 from teamrun.cli.server import DEFAULT_URL, connect
+from teamrun.cli.threads.options import ThreadArgument
 from teamrun.client.calls import threads
 
 __all__ = ["EXAMPLE", "command"]
@@ -15,9 +12,7 @@ EXAMPLE = 'teamrun threads messages "$THREAD"'
 
 
 def command(
-    thread: Annotated[
-        str, typer.Argument(metavar="THREAD_ID", envvar="TEAMRUN_THREAD", help="The thread.")
-    ],
+    thread: ThreadArgument,
     url: UrlOption = DEFAULT_URL,
     api_key: ApiKeyOption = None,
     json_: JsonOption = False,
