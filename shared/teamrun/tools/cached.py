@@ -9,9 +9,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import timedelta
+from hashlib import sha256
 from typing import Final, NamedTuple
 
 from teamrun.core.cancellation import CancellationToken
+from teamrun.core.shared_calls import SharedCalls
 from teamrun.errors import UsageError
 from teamrun.json_types import JsonMapping
 from teamrun.tools.base import StreamTool, Tool
@@ -32,6 +34,7 @@ class _Key(NamedTuple):
     tool: str
     version: str
     arguments: str
+    """sha256 of their JSON: arguments of any length take the same room."""
 
 
 class ResultCache:
@@ -44,6 +47,8 @@ class ResultCache:
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._results: OrderedDict[_Key, tuple[float, str]] = OrderedDict()
+        self.running: Final[SharedCalls[str]] = SharedCalls()
+        """The calls whose results are not known yet."""
 
     def get(self, key: _Key) -> str | None:
         """The result, if it is still kept."""
@@ -70,7 +75,9 @@ class ResultCache:
 class CachedTool(Tool):
     """A tool whose results are kept per tenant, tool, version and arguments; failures are not.
 
-    Its value is the text that the model receives.
+    Equal calls at the same time are made once, and all get the result or the failure. The call
+    ends early only when all its callers are cancelled. Its value is the text that the model
+    receives.
 
     Args:
         tool: A tool whose calls have no side effects and depend on nothing but their arguments.
@@ -103,23 +110,26 @@ class CachedTool(Tool):
         call_id: str | None = None,
         context: ToolContext | None = None,
     ) -> str:
-        """The kept result; without one, call the tool.
+        """The kept result; without one, call the tool, or wait for an equal call that runs.
 
         Raises:
+            asyncio.CancelledError: This call was cancelled.
             Exception: Any exception of the tool.
         """
         tenant = "" if context is None else context.tenant
-        arguments = json.dumps(args, sort_keys=True)
+        arguments = sha256(json.dumps(args, sort_keys=True).encode()).hexdigest()
         key = _Key(tenant, self.name, self._version, arguments)
         kept = self._cache.get(key)
         if kept is not None:
             return kept
-        value = await self._inner.run_json(
-            args, cancellation_token, call_id=call_id, context=context
-        )
-        text = self._inner.return_value_as_string(value)
-        self._cache.put(key, text)
-        return text
+
+        async def called(token: CancellationToken) -> str:
+            value = await self._inner.run_json(args, token, call_id=call_id, context=context)
+            text = self._inner.return_value_as_string(value)
+            self._cache.put(key, text)
+            return text
+
+        return await self._cache.running.call(key, called, cancellation_token)
 
     def return_value_as_string(self, value: object) -> str:
         """The text."""
