@@ -80,7 +80,7 @@ def post(
         path: Its path.
         read: Reads the answer.
         body: The fields of the body.
-        idempotency_key: The key; without one, a random key that all attempts share.
+        idempotency_key: The key of a POST; without one, a random key that all attempts share.
         wait_seconds: How long the server may wait for the end of a run.
         method: POST, or PATCH or PUT.
 
@@ -98,12 +98,17 @@ def post(
         read=read,
         headers={
             "Content-Type": "application/json",
-            "Idempotency-Key": idempotency_key or uuid.uuid4().hex,
+            **_key(method, idempotency_key),
             **_waiting(wait_seconds),
         },
         body=encoded(body),
         wait_seconds=wait_seconds,
     )
+
+
+def _key(method: str, given: str | None) -> dict[str, str]:
+    """The others are safe to repeat without a key."""
+    return {"Idempotency-Key": given or uuid.uuid4().hex} if method == "POST" else {}
 
 
 def delete(path: str, *, headers: Mapping[str, str] | None = None) -> Request[None]:

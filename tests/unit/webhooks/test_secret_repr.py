@@ -12,6 +12,8 @@ import teamrun
 import teamrun_api
 
 _NAMES = {"secret", "secrets", "api_key", "token"}
+_WORDS = {"ChatCompletionTokenLogprob"}
+"""Classes whose `token` is a piece of text."""
 
 
 def _secrets(kind: type[BaseModel]) -> set[str]:
@@ -33,7 +35,11 @@ def _loaded() -> Iterator[type[BaseModel]]:
     while waiting:
         for kind in waiting.pop().__subclasses__():
             waiting.append(kind)
-            if kind.__module__.startswith("teamrun") and _secrets(kind):
+            if (
+                kind.__module__.startswith("teamrun")
+                and kind.__name__ not in _WORDS
+                and _secrets(kind)
+            ):
                 yield kind
 
 

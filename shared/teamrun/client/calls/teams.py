@@ -225,8 +225,7 @@ def schema(name: str, *, version: int | str | None = None) -> Request[TeamSchema
 
 
 def _put(request: Request[TeamSummary], revision: int | None) -> Request[TeamSummary]:
-    headers = {"Content-Type": request.headers["Content-Type"], "If-Match": "*"}
-    return replace(request, headers={**headers, **_if_match(revision)})
+    return replace(request, headers={**request.headers, "If-Match": "*", **_if_match(revision)})
 
 
 def _if_match(revision: int | None) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Calls of `/v1/webhooks`, and of the secret and the deliveries of other webhooks."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
@@ -133,13 +134,7 @@ def update(
     )
     request = post(path_of("webhooks", webhook_id), _WEBHOOK, body, method="PATCH")
     known = "*" if version is None else f'"v{version}"'
-    return Request(
-        method=request.method,
-        path=request.path,
-        read=request.read,
-        headers={"Content-Type": request.headers["Content-Type"], "If-Match": known},
-        body=request.body,
-    )
+    return replace(request, headers={**request.headers, "If-Match": known})
 
 
 def delete(webhook_id: str) -> Request[None]:
