@@ -438,7 +438,7 @@ class ToolError(RunError):
     code = "tool_error"
 
 
-class InvalidArguments(ToolError):
+class InvalidArguments(ToolError, ValueError):
     """The arguments of a call do not match the tool's schema; the model can correct them."""
 
     code = "invalid_arguments"
