@@ -47,6 +47,7 @@ _STATUS: dict[type[TeamrunError], int] = {
     faults.RequestTimeout: 408,
     errors.RunDeleted: 410,
     errors.BatchDeleted: 410,
+    errors.TeamDeleted: 410,
     errors.BatchNotFound: 404,
     errors.FileNotFound: 404,
     errors.RunInBatch: 409,
@@ -82,6 +83,13 @@ _STATUS: dict[type[TeamrunError], int] = {
     errors.StorageError: 503,
     errors.DeliveryError: 503,
 }
+
+_TITLES = {
+    "unknown_api_version": "The API has no such version",
+    "unknown_team": "There is no registered team of this name",
+    "unknown_version": "The version of a team, or of the format, is unknown",
+}
+"""Titles of codes that say more than their class."""
 
 _DAMAGED = (errors.UnreadableEntry, errors.DamagedBlob)
 """Errors that retrying does not resolve."""
@@ -122,7 +130,8 @@ def problem_of(error: Exception, request_id: str) -> Problem:
     if not isinstance(error, TeamrunError) or status_of(type(error)) == 500:
         return _problem("internal", http.HTTPStatus(500).phrase, 500, _INTERNAL, request_id)
     kind = type(error)
-    problem = _problem(error.code, title_of(kind), status_of(kind), _detail_of(error), request_id)
+    title = _TITLES.get(error.code) or title_of(kind)
+    problem = _problem(error.code, title, status_of(kind), _detail_of(error), request_id)
     return problem.model_copy(
         update={
             "run_id": error.data.get("run_id"),

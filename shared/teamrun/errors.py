@@ -31,10 +31,11 @@
         TooManyEndpoints         the tenant has the maximum number of registered webhooks
         TeamNotFound             there is no team of this name or id
         TeamVersionNotFound      the team has no such version or alias
+        TeamDeleted              an Idempotency-Key was used for a team that has been deleted
         TeamNameTaken            another team has this name
         TeamReadOnly             the team is in the operator's file
         TooManyTeams             the maximum number of teams, versions or aliases is reached
-        PreconditionFailed       a resource has changed since the client read it
+        PreconditionFailed       `If-Match` is not the current ETag of the resource
         DestinationRefused       a URL from input leads to a host that is not allowed
       RunError                   a run failed
         ModelError               a model call failed permanently
@@ -111,6 +112,7 @@ __all__ = [
     "StaleAction",
     "StorageError",
     "TeamBusy",
+    "TeamDeleted",
     "TeamNameTaken",
     "TeamNotFound",
     "TeamReadOnly",
@@ -248,34 +250,30 @@ class StaleAction(UsageError):
     code = "stale_action"
 
 
-class UnfitAnswer(UsageError):
+class _FieldError(UsageError):
+    """An error about one field of the input."""
+
+    def __init__(self, message: str, *, pointer: str = "", **data: Any) -> None:
+        super().__init__(message, pointer=pointer, **data)
+        self.pointer = pointer
+
+
+class UnfitAnswer(_FieldError):
     """An answer does not match its question. `pointer` names the field (RFC 6901)."""
 
     code = "unfit_answer"
 
-    def __init__(self, message: str, *, pointer: str = "", **data: Any) -> None:
-        super().__init__(message, pointer=pointer, **data)
-        self.pointer = pointer
 
-
-class NoSuchPoint(UsageError):
+class NoSuchPoint(_FieldError):
     """A run cannot continue from the requested point. `pointer` names the field (RFC 6901)."""
 
     code = "no_such_point"
 
-    def __init__(self, message: str, *, pointer: str = "", **data: Any) -> None:
-        super().__init__(message, pointer=pointer, **data)
-        self.pointer = pointer
 
-
-class ImpossibleTime(UsageError):
+class ImpossibleTime(_FieldError):
     """A run cannot begin at the requested time. `pointer` names the field (RFC 6901)."""
 
     code = "impossible_time"
-
-    def __init__(self, message: str, *, pointer: str = "", **data: Any) -> None:
-        super().__init__(message, pointer=pointer, **data)
-        self.pointer = pointer
 
 
 class ArtifactNotFound(UsageError):
@@ -370,6 +368,12 @@ class TeamVersionNotFound(UsageError):
     code = "team_version_not_found"
 
 
+class TeamDeleted(UsageError):
+    """The team that this Idempotency-Key was used for has been deleted; use a new key."""
+
+    code = "team_deleted"
+
+
 class TeamNameTaken(UsageError):
     """Another team has this name; choose another one, or add a version to that team."""
 
@@ -395,22 +399,18 @@ class TooManyEndpoints(UsageError):
 
 
 class PreconditionFailed(UsageError):
-    """A resource has changed since the client read it: read it again, then repeat the change."""
+    """`If-Match` is not the current ETag: read the resource again, then repeat the change."""
 
     code = "precondition_failed"
 
 
-class DestinationRefused(UsageError):
+class DestinationRefused(_FieldError):
     """A URL from input leads to a host, port or scheme that is not allowed.
 
     `pointer` names the field if the URL is part of a request (RFC 6901).
     """
 
     code = "destination_refused"
-
-    def __init__(self, message: str, *, pointer: str = "", **data: Any) -> None:
-        super().__init__(message, pointer=pointer, **data)
-        self.pointer = pointer
 
 
 class RunError(TeamrunError):

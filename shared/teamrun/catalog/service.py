@@ -44,8 +44,8 @@ from teamrun.core.clock import Clock
 from teamrun.core.ids import new_id
 from teamrun.errors import (
     DefinitionError,
-    IdempotencyConflict,
     NotFound,
+    TeamDeleted,
     TeamNameTaken,
     TeamReadOnly,
     TeamVersionNotFound,
@@ -125,6 +125,7 @@ class TeamService(TeamQueries):
             TeamNameTaken: A team has this name.
             TooManyTeams: The tenant has `MOST_TEAMS` already, or the index would be too large.
             IdempotencyConflict: The key was used with another request.
+            TeamDeleted: The key was used for a team that has been deleted.
         """
         resolved = self._read(request.team_spec, at)
         name = request.name or own_name(request.team_spec)
@@ -404,8 +405,9 @@ class TeamService(TeamQueries):
     async def _check_not_deleted(self, tenant: str, team_id: str) -> None:
         with suppress(NotFound):
             await self._store.get(deleted_key(tenant, team_id))
-            raise IdempotencyConflict(
-                "The Idempotency-Key was used for a team that has been deleted; use a new key."
+            raise TeamDeleted(
+                f"The Idempotency-Key was used for the team {team_id}, which has been deleted; use"
+                " a new key."
             )
 
     def _read(self, spec: JsonMapping, at: str) -> Resolved:

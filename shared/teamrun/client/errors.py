@@ -9,6 +9,7 @@
             RunNotFoundError          there is no such run
             RunDeletedError           the run of this idempotency key has been deleted
             BatchDeletedError         the batch of this idempotency key has been deleted
+            TeamDeletedError          the team of this idempotency key has been deleted
             TeamNotFoundError         there is no such team, version or alias
             ArtifactNotFoundError     the run has no such file
             BatchNotFoundError        there is no such batch
@@ -82,6 +83,7 @@ __all__ = [
     "ServerUnreachableError",
     "ServiceUnavailableError",
     "StaleActionError",
+    "TeamDeletedError",
     "TeamNameTakenError",
     "TeamNotFoundError",
     "TeamReadOnlyError",
@@ -174,6 +176,10 @@ class RunDeletedError(NotFoundError, errors.RunDeleted):
 
 class BatchDeletedError(NotFoundError, errors.BatchDeleted):
     """The batch of this idempotency key has been deleted; use a new key."""
+
+
+class TeamDeletedError(NotFoundError, errors.TeamDeleted):
+    """The team of this idempotency key has been deleted; use a new key."""
 
 
 class TeamNotFoundError(NotFoundError, errors.TeamNotFound):

@@ -34,6 +34,7 @@ CODES: Mapping[str, type[TeamrunAPIError]] = {
     "run_not_finished": errors.RunNotFinishedError,
     "run_not_found": errors.RunNotFoundError,
     "stale_action": errors.StaleActionError,
+    "team_deleted": errors.TeamDeletedError,
     "team_name_taken": errors.TeamNameTakenError,
     "team_not_found": errors.TeamNotFoundError,
     "team_read_only": errors.TeamReadOnlyError,

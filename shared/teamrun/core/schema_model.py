@@ -53,7 +53,7 @@ class UnusableSchema(ValueError):
     def __init__(self, message: str, path: Iterable[str | int] = ()) -> None:
         self.path: tuple[str | int, ...] = tuple(path)
         place = "".join(f"/{step}" for step in self.path)
-        super().__init__(f"{message} (at {place})" if place else message)
+        super().__init__(f"{message.removesuffix('.')} (at {place})." if place else message)
 
 
 _CONFIG: Final = ConfigDict(protected_namespaces=(), serialize_by_alias=True, populate_by_name=True)

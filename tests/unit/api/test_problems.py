@@ -37,6 +37,20 @@ def test_a_title_is_the_first_sentence_of_the_class() -> None:
     assert title_of(errors.DefinitionError) == "A definition is invalid"
 
 
+@pytest.mark.parametrize(
+    ("error", "title"),
+    [
+        (errors.DefinitionError("x", code="unknown_team"), "no registered team of this name"),
+        (errors.DefinitionError("x", code="unknown_version"), "The version of a team"),
+        (errors.DefinitionError("x", code="unknown_model"), "A definition is invalid"),
+        (errors.PreconditionFailed("x"), "not the current ETag"),
+        (errors.TeamDeleted("x"), "has been deleted"),
+    ],
+)
+def test_a_title_fits_the_problem(error: TeamrunError, title: str) -> None:
+    assert title in problem_of(error, "req_1").title
+
+
 def test_an_unknown_path_is_404_and_names_the_prefix_of_the_api() -> None:
     async def scenario() -> None:
         async with world() as w:

@@ -12,7 +12,7 @@ from teamrun.catalog.stored import StoredTeams
 from teamrun.components.catalog import Teams
 from teamrun.components.registry import Registry
 from teamrun.core.clock import SystemClock
-from teamrun.errors import IdempotencyConflict, TeamNotFound, Unavailable
+from teamrun.errors import IdempotencyConflict, TeamDeleted, TeamNotFound, Unavailable
 from teamrun.storage.base import ObjectStore
 from teamrun.storage.memory import MemoryStore
 from teamrun.testing import ScriptedModel
@@ -157,6 +157,6 @@ async def test_a_key_names_one_request_and_does_not_bring_a_deleted_team_back() 
     with pytest.raises(IdempotencyConflict):
         await teams.add_version(TENANT, "haiku", THIRD, key="v")
     await teams.delete(TENANT, "haiku")
-    with pytest.raises(IdempotencyConflict, match="has been deleted"):
+    with pytest.raises(TeamDeleted, match="has been deleted"):
         await teams.create(TENANT, FIRST, key="k")
     await teams.create(TENANT, FIRST, key="k2")

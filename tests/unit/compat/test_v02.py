@@ -200,6 +200,19 @@ def test_code_in_a_message_is_executed_where_the_program_allows_it(tmp_path: Pat
     assert given.generate_reply([{"role": "user", "content": code}]) == good
 
 
+@pytest.mark.parametrize("config", [{"work_dir": "code"}, {"use_docker": True}])
+def test_execution_in_docker_is_refused_when_the_agent_is_made(config: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="Docker"):
+        UserProxyAgent("user", code_execution_config=config)
+
+
+def test_a_proxy_with_the_default_fails_when_it_meets_code() -> None:
+    user = UserProxyAgent("user", human_input_mode="NEVER")
+    assert user.generate_reply([{"role": "user", "content": "No code."}]) == ""
+    with pytest.raises(UsageError, match="Docker"):
+        user.generate_reply([{"role": "user", "content": "```python\n1\n```"}])
+
+
 def test_the_first_message_can_come_from_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
     typed(monkeypatch, "Hello")
     assistant = AssistantAgent("assistant", llm_config=model("TERMINATE"))

@@ -1,9 +1,9 @@
 """Agents as data."""
 
 from string import Formatter
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from teamrun.components.definitions.base import (
     AgentName,
@@ -93,21 +93,21 @@ class AssistantDefinition(BaseAgentDefinition):
 
     inner_fields: ClassVar[tuple[str, ...]] = ("tools",)
 
-    @model_validator(mode="after")
-    def _fields_of_the_format_exist(self) -> Self:
-        if self.output_format is None:
-            return self
-        if self.output_schema is None:
-            raise ValueError("'output_format' needs 'output_schema'")
-        known = self.output_schema.get("properties", {})
-        for _, name, spec, sign in Formatter().parse(self.output_format):
+    @field_validator("output_format")
+    @classmethod
+    def _fields_of_the_format_exist(cls, format: str | None, info: ValidationInfo) -> str | None:
+        if format is None or "output_schema" not in info.data:  # that is invalid itself
+            return format
+        schema = info.data["output_schema"]
+        if schema is None:
+            raise ValueError("needs 'output_schema'")
+        known = schema.get("properties", {})
+        for _, name, spec, sign in Formatter().parse(format):
             # Format specifications can produce gigabytes.
             if name is not None and (name not in known or spec or sign):
                 names = ", ".join(f"{{{each}}}" for each in known)
-                raise ValueError(
-                    f"'output_format' takes {names} alone; a literal brace is written twice"
-                )
-        return self
+                raise ValueError(f"takes {names} alone; a literal brace is written twice")
+        return format
 
     @property
     def uses(self) -> Uses:

@@ -1,11 +1,11 @@
 """Teams that an orchestrator leads by a plan, as data."""
 
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator
 
 from teamrun.components.definitions.base import BaseTeamDefinition, Link, ModelName, Uses
-from teamrun.components.definitions.teams import Agents
+from teamrun.components.definitions.teams import Agents, without
 from teamrun.models.scalars import Count
 
 __all__ = ["MagenticOneDefinition"]
@@ -22,12 +22,11 @@ class MagenticOneDefinition(BaseTeamDefinition):
     max_stalls: Count = 3
     final_answer_prompt: str | None = None
 
-    @model_validator(mode="after")
-    def _no_member_is_the_orchestrator(self) -> Self:
+    @field_validator("participants")
+    @classmethod
+    def _no_member_is_the_orchestrator(cls, members: Agents) -> Agents:
         # `{team}/orchestrator` is the path of the calls for the ledgers.
-        if any(member.name == "orchestrator" for member in self.participants):
-            raise ValueError("no member may be named 'orchestrator'")
-        return self
+        return without(members, "orchestrator")
 
     @property
     def uses(self) -> Uses:

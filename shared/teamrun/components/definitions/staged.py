@@ -1,9 +1,9 @@
 """Teams that work in steps, as data."""
 
 from itertools import pairwise
-from typing import ClassVar, Literal, Self
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from teamrun.components.definitions.base import (
     BaseTeamDefinition,
@@ -26,23 +26,22 @@ __all__ = [
 class StagedDefinition(BaseTeamDefinition):
     """A team that works in steps."""
 
-    role: ClassVar[str] = ""
-    """The field with the name of the member that has another task than the others."""
-
     @property
     def options(self) -> dict[str, object]:
         """The arguments of the team's class that other teams do not have."""
         own = type(self).model_fields.keys() - BaseTeamDefinition.model_fields.keys() - {"type"}
         return {name: getattr(self, name) for name in own}
 
-    @model_validator(mode="after")
-    def _role_is_a_member(self) -> Self:
-        named = getattr(self, self.role) if self.role else None
-        if named is not None and named not in self.names:
-            raise ValueError(f"{self.role!r} names {named!r}, and the members are {self.names}")
-        if named is not None and len(self.names) < 2:
-            raise ValueError(f"{self.role!r} is the only member; the team needs others")
-        return self
+    # Of the field and not of the whole, so that it is checked also if another field is invalid.
+    @field_validator("synthesizer", "manager", "judge", check_fields=False)
+    @classmethod
+    def _is_a_member(cls, named: str | None, info: ValidationInfo) -> str | None:
+        names = [member.name for member in info.data.get("participants", ())]
+        if named is not None and names and named not in names:
+            raise ValueError(f"names {named!r}, and the members are {names}")
+        if named is not None and len(names) == 1:
+            raise ValueError("names the only member; the team needs others")
+        return named
 
     def _at_once(self, last: str | None, label: str | None = None) -> tuple[Link, ...]:
         """All start at the same time, and `last` speaks after them."""
@@ -65,7 +64,6 @@ class SequentialDefinition(StagedDefinition):
 class ConcurrentDefinition(StagedDefinition):
     """A team whose members answer at the same time."""
 
-    role = "synthesizer"
     type: Literal["concurrent"] = "concurrent"
     synthesizer: MemberName | None = None
     final_prompt: str | None = None
@@ -79,7 +77,6 @@ class ConcurrentDefinition(StagedDefinition):
 class HierarchicalDefinition(StagedDefinition):
     """A team whose manager divides the work among specialists."""
 
-    role = "manager"
     type: Literal["hierarchical"] = "hierarchical"
     participants: tuple[ParticipantDefinition, ...] = Field(min_length=2)
     manager: MemberName | None = None
@@ -98,7 +95,6 @@ class HierarchicalDefinition(StagedDefinition):
 class DebateDefinition(StagedDefinition):
     """A team whose members debate, with a judge."""
 
-    role = "judge"
     type: Literal["debate"] = "debate"
     participants: tuple[ParticipantDefinition, ...] = Field(min_length=3)
     judge: MemberName | None = None
@@ -115,7 +111,6 @@ class DebateDefinition(StagedDefinition):
 class CompetitiveDefinition(StagedDefinition):
     """A team whose members compete with proposals."""
 
-    role = "judge"
     type: Literal["competitive"] = "competitive"
     judge: MemberName | None = None
     enough: Count | None = None
@@ -126,9 +121,11 @@ class CompetitiveDefinition(StagedDefinition):
         """All propose; then the judge, if there is one, chooses."""
         return self._at_once(self.judge)
 
-    @model_validator(mode="after")
-    def _there_are_enough(self) -> Self:
-        competitors = len(self.participants) - (self.judge is not None)
-        if self.enough is not None and self.enough > competitors:
-            raise ValueError(f"'enough' is {self.enough}, and there are {competitors} competitors")
-        return self
+    @field_validator("enough")
+    @classmethod
+    def _there_are_enough(cls, enough: int | None, info: ValidationInfo) -> int | None:
+        members = len(info.data.get("participants", ()))
+        competitors = members - (info.data.get("judge") is not None)
+        if members and enough is not None and enough > competitors:
+            raise ValueError(f"is {enough}, and there are {competitors} competitors")
+        return enough

@@ -6,9 +6,9 @@ operator's file, unexpanded, so no secret is ever part of a definition.
 """
 
 from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from teamrun.components.definitions.base import (
     BaseAgentDefinition,
@@ -21,7 +21,7 @@ from teamrun.components.definitions.base import (
 from teamrun.components.definitions.contexts import ContextDefinition
 from teamrun.models.scalars import Count, Switch
 
-__all__ = ["Agents", "RoundRobinDefinition", "SelectorDefinition", "SwarmDefinition"]
+__all__ = ["Agents", "RoundRobinDefinition", "SelectorDefinition", "SwarmDefinition", "without"]
 
 
 class RoundRobinDefinition(BaseTeamDefinition):
@@ -49,12 +49,13 @@ class SelectorDefinition(BaseTeamDefinition):
     model_client_streaming: Switch = False
     model_context: ContextDefinition | None = None
 
-    @model_validator(mode="after")
-    def _no_member_is_the_selector(self) -> Self:
+    @field_validator("participants")
+    @classmethod
+    def _no_member_is_the_selector(
+        cls, members: tuple[ParticipantDefinition, ...]
+    ) -> tuple[ParticipantDefinition, ...]:
         # `{team}/selector` is the path of the calls that choose the speaker.
-        if any(member.name == "selector" for member in self.participants):
-            raise ValueError("no member may be named 'selector'")
-        return self
+        return without(members, "selector")
 
     @property
     def uses(self) -> Uses:
@@ -65,6 +66,19 @@ class SelectorDefinition(BaseTeamDefinition):
     def links(self) -> tuple[Link, ...]:
         """The model may choose each of them."""
         return tuple(Link("selects", None, name) for name in self.names)
+
+
+def without(
+    members: tuple[ParticipantDefinition, ...], name: str
+) -> tuple[ParticipantDefinition, ...]:
+    """The members, none of which has the name.
+
+    Raises:
+        ValueError: One of them has it.
+    """
+    if any(member.name == name for member in members):
+        raise ValueError(f"no member may be named {name!r}")
+    return members
 
 
 def _only_agents(members: tuple[ParticipantDefinition, ...]) -> tuple[ParticipantDefinition, ...]:

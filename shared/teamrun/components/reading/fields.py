@@ -114,6 +114,7 @@ def construct(
     problems: Problems,
     *,
     unknown: Collection[str] = (),
+    checked: Collection[str] = (),
 ) -> M | None:
     """Create the canonical object, or None, with each problem added at its field.
 
@@ -125,6 +126,7 @@ def construct(
         unknown: Fields whose value is unknown because of a problem elsewhere. Errors of these, of
             misspelt fields and of fields that already have a problem are consequences and are
             not reported.
+        checked: Fields whose own errors are no consequences of the problems inside of them.
     """
     faulty = [
         *unknown,
@@ -135,7 +137,8 @@ def construct(
         made = model.model_validate(dict(values))
     except ValidationError as error:
         for misfit in misfits(error, values):
-            if not misfit.path or misfit.path[0] not in faulty:
+            is_own = len(misfit.path) == 1 and misfit.path[0] in checked
+            if is_own or not misfit.path or misfit.path[0] not in faulty:
                 _note_misfit(misfit, fields, values, problems)
         return None
     return None if faulty else made

@@ -7,7 +7,7 @@ from teamrun.components.definitions.agents import AssistantDefinition, HandoffDe
 from teamrun.components.definitions.base import BaseDelegateDefinition, ParticipantDefinition
 from teamrun.components.definitions.table import MentionKind
 from teamrun.components.reading.problems import Problems, did_you_mean, listed, pointer, shown
-from teamrun.components.reading.scope import Member
+from teamrun.components.reading.scope import Member, UnreadDefinition
 
 __all__ = ["Mention", "add_tool", "check_handoffs", "check_mentions"]
 
@@ -38,12 +38,13 @@ def check_mentions(
     definition lists. In a team that has one, an unknown name is a warning.
     """
     agents = [heard for member in members for heard in _heard(member.definition)]
+    unread = [agent for agent in agents if isinstance(agent, UnreadDefinition)]
     has_custom_agents = any(agent.uses.agents for agent in agents)
     known = _known(agents)
     known["speaker"] = {name for member in members for name in _names_in(member.definition)}
     for mention in mentions:
         names = known[mention.kind]
-        if mention.name in names:
+        if mention.name in names or (unread and _may_have(unread, mention)):
             continue
         detail = _REMEDIES[mention.kind].format(
             name=shown(mention.name), hint=did_you_mean(mention.name, names), known=listed(names)
@@ -73,6 +74,11 @@ def add_tool(
 
 def _name_of(tool: str | BaseDelegateDefinition) -> str:
     return tool if isinstance(tool, str) else tool.tool_name
+
+
+def _may_have(unread: Sequence[UnreadDefinition], mention: Mention) -> bool:
+    """Whether a member with a problem may be, or have, what a name stands for."""
+    return mention.kind in ("target", "function") or any(each.has_members for each in unread)
 
 
 def check_handoffs(agent: AssistantDefinition, where: str, problems: Problems) -> None:

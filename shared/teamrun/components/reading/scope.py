@@ -1,13 +1,16 @@
 """The names that a definition may refer to, and the features that it may use."""
 
 from collections.abc import Callable, Collection, Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from teamrun.components.definitions.base import ParticipantDefinition
+from teamrun.components.definitions.base import (
+    BaseAgentDefinition,
+    ParticipantDefinition,
+)
 from teamrun.components.reading.problems import Problems, did_you_mean, listed, shown
 from teamrun.json_types import JsonMapping
 
-__all__ = ["Member", "Scope"]
+__all__ = ["Member", "Scope", "UnreadDefinition"]
 
 
 class Member(NamedTuple):
@@ -15,6 +18,16 @@ class Member(NamedTuple):
 
     definition: ParticipantDefinition
     where: str
+
+
+class UnreadDefinition(BaseAgentDefinition):
+    """Stands for a member with a problem, so that what depends on its name alone is checked."""
+
+    type: Literal["unread"] = "unread"
+    name: str
+    description: str | None = None
+    has_members: bool = False
+    """Whether there may be agents inside, whose names are not known."""
 
 
 def _nothing(_: str) -> None:

@@ -19,7 +19,7 @@ from teamrun.components.reading.problems import (
     pointer,
     shown,
 )
-from teamrun.components.reading.scope import Member, Scope
+from teamrun.components.reading.scope import Member, Scope, UnreadDefinition
 from teamrun.json_types import JsonMapping, JsonObject
 
 __all__ = ["Opened", "TeamReader"]
@@ -104,13 +104,24 @@ class TeamReader:
             values.setdefault("name", name)
         members = self._members(fields, depth)
         known_members = [member for member in members if member is not None]
-        values["participants"] = tuple(member.definition for member in known_members)
-        unknown = () if len(known_members) == len(members) else ("participants",)
+        all_known = len(known_members) == len(members)
+        if all_known:
+            values["participants"] = tuple(member.definition for member in known_members)
+        else:  # not some of them, or others would seem not to exist
+            values.pop("participants", None)
+        of_members = ("participants",)
         mentions = self._put_termination(fields, values) + self._put_output(fields, values)
         self._put_model(fields, values)
         self._put_context(fields, values)
-        team = construct(kind.model, fields, values, self.problems, unknown=unknown)
-        if members and not unknown:
+        team = construct(
+            kind.model,
+            fields,
+            values,
+            self.problems,
+            unknown=() if all_known else of_members,
+            checked=of_members if all_known else (),
+        )
+        if members and all_known:
             check_mentions(known_members, mentions, self.problems)
         if team is None or len(self.problems.found) > before:
             return None
@@ -131,7 +142,7 @@ class TeamReader:
         members: list[Member | None] = []
         for index, item in enumerate(items):
             place = pointer(where, index)
-            member = self.member(item, place, depth)
+            member = self.member(item, place, depth) or _unread(item, place)
             if member is not None and member.definition.name in _names(members):
                 detail = f"Two members are named {member.definition.name!r}; names are unique."
                 self.problems.add(place, "invalid_definition", detail)
@@ -216,6 +227,25 @@ class TeamReader:
             )
             self.problems.add(where, "invalid_definition", detail)
         return None
+
+
+_COMPOSED: Final = frozenset({"agents", "participants", "team", "wrapped_agent", "agent", "tools"})
+
+
+def _unread(raw: Any, where: str) -> Member | None:
+    """What is known of a member with a problem; None: not even its name."""
+    if not isinstance(raw, Mapping):
+        return None
+    source = cast("Json", raw)
+    config = source.get("config") if "provider" in source else source
+    if not isinstance(config, Mapping):
+        return None
+    fields = cast("Json", config)
+    name = fields.get("name")
+    if not isinstance(name, str):
+        return None
+    has_members = not _COMPOSED.isdisjoint(fields)
+    return Member(UnreadDefinition(name=name, has_members=has_members), where)
 
 
 def _names(members: Sequence[Member | None]) -> set[str]:

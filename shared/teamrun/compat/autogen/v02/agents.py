@@ -6,7 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from teamrun.compat.autogen.v02.calls import Message, answer, called, conversation, executed
+from teamrun.compat.autogen.v02.calls import (
+    Message,
+    answer,
+    called,
+    check_execution,
+    conversation,
+    executed,
+)
 from teamrun.compat.autogen.v02.configs import Config, clients_of, unsupported
 from teamrun.errors import UsageError
 from teamrun.messages import RequestUsage
@@ -74,7 +81,8 @@ class ConversableAgent:
         function_map: Functions that this agent executes, by name.
         code_execution_config: False: code in messages is text. `use_docker=False`, with `work_dir`
             and `timeout`, executes it on this machine; `executor` is one of `teamrun.code`. Without
-            either, AutoGen would use Docker, and a message with code is an error.
+            either, AutoGen would use Docker, which is an error; of the default, when a message has
+            code.
         llm_config: The models, see `clients_of`; None or False: none.
         default_auto_reply: The answer if nothing else gives one.
         description: The agent's purpose, for the choice of speakers; by default `system_message`.
@@ -82,7 +90,7 @@ class ConversableAgent:
             executes them.
 
     Raises:
-        UsageError: An option of the models is invalid.
+        UsageError: An option of the models is invalid, or code would be executed in Docker.
     """
 
     def __init__(
@@ -117,6 +125,8 @@ class ConversableAgent:
         self._function_map = dict(function_map or {})
         # A copy: the executor that is created for it is added.
         config = code_execution_config
+        if config:  # the empty one is the default of 0.2, also of proxies that meet no code
+            check_execution(config)
         self._code_config = dict(config) if isinstance(config, dict) else None
         self._default_reply = default_auto_reply
         self._tools: list[ToolSchema] = _given_tools(llm_config or {})

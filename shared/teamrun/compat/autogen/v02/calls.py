@@ -143,11 +143,20 @@ def executed(text: str, config: Config) -> str | None:
     return f"exitcode: {result.exit_code} (execution {outcome})\nCode output: {result.output}"
 
 
+def check_execution(config: Config) -> None:
+    """Refuse a `code_execution_config` that asks for Docker.
+
+    Raises:
+        UsageError: It has no `executor`, and `use_docker` is not False.
+    """
+    if config.get("executor") is None and config.get("use_docker") is not False:
+        raise unsupported("Execution of code in Docker (code_execution_config)")
+
+
 def _executor(config: Config) -> "CodeExecutor":
+    check_execution(config)
     if config.get("executor") is not None:
         return config["executor"]
-    if config.get("use_docker") is not False:
-        raise unsupported("Execution of code in Docker (code_execution_config)")
     from teamrun.code import LocalCommandLineCodeExecutor  # few scripts execute code
 
     config["executor"] = LocalCommandLineCodeExecutor(
