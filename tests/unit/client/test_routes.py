@@ -94,7 +94,7 @@ CALLS: dict[str, Request[Any] | Paged[Any] | Lines[Any]] = {
     "listThreads": threads.list_threads(limit=3, after="c"),
     "getThread": threads.get_thread("thr_1"),
     "updateThread": threads.update_thread("thr_1", metadata={"a": "b"}, revision=3),
-    "deleteThread": threads.delete_thread("thr_1"),
+    "deleteThread": threads.delete_thread("thr_1", revision=3),
     "listThreadMessages": threads.thread_messages("thr_1", limit=3, after="c"),
     "listThreadRuns": threads.thread_runs("thr_1", limit=3, after="c"),
     "getThreadState": threads.thread_state("thr_1"),

@@ -72,7 +72,8 @@ def update_thread(
     """
     body = {"metadata": dict(metadata)}
     request = post(path_of("threads", thread_id), _THREAD, body, method="PATCH")
-    return replace(request, headers={**request.headers, **_if_match(revision)})
+    headers = {"Content-Type": request.headers["Content-Type"], "If-Match": "*"}
+    return replace(request, headers={**headers, **_if_match(revision)})
 
 
 def delete_thread(thread_id: str, *, revision: int | None = None) -> Request[None]:
@@ -82,8 +83,7 @@ def delete_thread(thread_id: str, *, revision: int | None = None) -> Request[Non
         thread_id: The thread.
         revision: The `revision` that the deletion is based on; without it, any.
     """
-    request = delete(path_of("threads", thread_id))
-    return replace(request, headers=_if_match(revision))
+    return delete(path_of("threads", thread_id), headers=_if_match(revision))
 
 
 def thread_messages(
@@ -120,4 +120,4 @@ def thread_state(thread_id: str) -> Request[ThreadSnapshot]:
 
 
 def _if_match(revision: int | None) -> dict[str, str]:
-    return {"If-Match": "*" if revision is None else f'"v{revision}"'}
+    return {} if revision is None else {"If-Match": f'"v{revision}"'}
