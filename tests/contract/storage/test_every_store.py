@@ -3,39 +3,14 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import Awaitable
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from teamrun.errors import InvalidKey, NotFound, StorageError
 from teamrun.storage.base import CHUNK_BYTES, ObjectStore
-from teamrun.storage.open import open_store
-
-BUCKETS = {"s3": "bucket_url", "az": "container_url"}
-
-
-@pytest.fixture(
-    params=[
-        "memory",
-        "file",
-        "file-fsync",
-        pytest.param("s3", marks=pytest.mark.integration),
-        pytest.param("az", marks=pytest.mark.integration),
-    ]
-)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[ObjectStore]:
-    """An empty store of each kind."""
-    kind: str = request.param
-    if kind in BUCKETS:
-        url = request.getfixturevalue(BUCKETS[kind])
-    else:
-        url = "memory://" if kind == "memory" else f"file://{tmp_path}/store"
-    opened = open_store(url, fsync=kind == "file-fsync")
-    yield opened
-    await opened.close()
 
 
 async def _fill(store: ObjectStore, keys: list[str]) -> None:
