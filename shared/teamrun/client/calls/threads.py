@@ -72,8 +72,8 @@ def update_thread(
     """
     body = {"metadata": dict(metadata)}
     request = post(path_of("threads", thread_id), _THREAD, body, method="PATCH")
-    headers = {"Content-Type": request.headers["Content-Type"], "If-Match": "*"}
-    return replace(request, headers={**headers, **_if_match(revision)})
+    headers = {**request.headers, "If-Match": "*", **_if_match(revision)}
+    return replace(request, headers=headers)
 
 
 def delete_thread(thread_id: str, *, revision: int | None = None) -> Request[None]:
