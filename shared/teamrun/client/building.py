@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -15,7 +16,19 @@ from teamrun.core.urls import path_segment
 from teamrun.errors import UsageError
 from teamrun.json_types import JsonMapping, JsonObject
 
-__all__ = ["delete", "encoded", "get", "given", "json_of", "nothing", "path_of", "post", "query_of"]
+__all__ = [
+    "changing",
+    "delete",
+    "encoded",
+    "get",
+    "given",
+    "if_match",
+    "json_of",
+    "nothing",
+    "path_of",
+    "post",
+    "query_of",
+]
 
 T = TypeVar("T")
 
@@ -104,6 +117,16 @@ def post(
         body=encoded(body),
         wait_seconds=wait_seconds,
     )
+
+
+def if_match(revision: int | None) -> dict[str, str]:
+    """The header of a change that is refused if the object has another revision; None for any."""
+    return {} if revision is None else {"If-Match": f'"v{revision}"'}
+
+
+def changing(request: Request[T], revision: int | None) -> Request[T]:
+    """A PATCH or PUT, which must have an `If-Match`: with a revision, or `*` for any."""
+    return replace(request, headers={**request.headers, "If-Match": "*", **if_match(revision)})
 
 
 def _key(method: str, given: str | None) -> dict[str, str]:

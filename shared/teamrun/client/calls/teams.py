@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from teamrun.catalog.resources import TeamDiff, TeamGraph, TeamSchema, TeamVersion, VersionPage
 from teamrun.catalog.resources import VersionSummary as Version
-from teamrun.client.building import delete, get, given, json_of, path_of, post
+from teamrun.client.building import changing, delete, get, given, if_match, json_of, path_of, post
 from teamrun.client.calls.run_options import Team, team_of
 from teamrun.client.requests import Paged, Request
 from teamrun.components.resources import TeamPage, TeamSummary, Validation
@@ -109,7 +109,7 @@ def update(
         revision: The `revision` that the change is based on; without it, any.
     """
     body = given(name=new_name, description=description, metadata=metadata)
-    return _put(post(path_of("teams", name), _TEAM, body, method="PATCH"), revision)
+    return changing(post(path_of("teams", name), _TEAM, body, method="PATCH"), revision)
 
 
 def delete_team(name: str, *, revision: int | None = None) -> Request[None]:
@@ -119,7 +119,7 @@ def delete_team(name: str, *, revision: int | None = None) -> Request[None]:
         name: The team.
         revision: The `revision` that the change is based on; without it, any.
     """
-    return delete(path_of("teams", name), headers=_if_match(revision))
+    return delete(path_of("teams", name), headers=if_match(revision))
 
 
 def add_version(
@@ -142,7 +142,7 @@ def add_version(
     body = given(team_spec=team_spec, comment=comment)
     path = path_of("teams", name, "versions")
     request = post(path, _VERSION, body, idempotency_key=idempotency_key)
-    return replace(request, headers={**request.headers, **_if_match(revision)})
+    return replace(request, headers={**request.headers, **if_match(revision)})
 
 
 def versions(name: str, *, limit: int | None = None, after: str | None = None) -> Paged[Version]:
@@ -179,7 +179,7 @@ def put_alias(
         revision: The `revision` of the team that the change is based on; without it, any.
     """
     path = path_of("teams", name, "aliases", alias)
-    return _put(post(path, _TEAM, {"version": version}, method="PUT"), revision)
+    return changing(post(path, _TEAM, {"version": version}, method="PUT"), revision)
 
 
 def delete_alias(name: str, alias: str, *, revision: int | None = None) -> Request[None]:
@@ -190,7 +190,7 @@ def delete_alias(name: str, alias: str, *, revision: int | None = None) -> Reque
         alias: The alias.
         revision: The `revision` of the team that the change is based on; without it, any.
     """
-    return delete(path_of("teams", name, "aliases", alias), headers=_if_match(revision))
+    return delete(path_of("teams", name, "aliases", alias), headers=if_match(revision))
 
 
 def diff(name: str, before: int | str, after: int | str = "latest") -> Request[TeamDiff]:
@@ -222,11 +222,3 @@ def schema(name: str, *, version: int | str | None = None) -> Request[TeamSchema
         version: A number or an alias; without it, the newest.
     """
     return get(path_of("teams", name, "schema"), _SCHEMA, query={"version": version})
-
-
-def _put(request: Request[TeamSummary], revision: int | None) -> Request[TeamSummary]:
-    return replace(request, headers={**request.headers, "If-Match": "*", **_if_match(revision)})
-
-
-def _if_match(revision: int | None) -> dict[str, str]:
-    return {} if revision is None else {"If-Match": f'"v{revision}"'}

@@ -1,9 +1,8 @@
 """Calls of `/v1/threads`: conversations that runs continue."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
-from teamrun.client.building import delete, get, given, json_of, path_of, post
+from teamrun.client.building import changing, delete, get, given, if_match, json_of, path_of, post
 from teamrun.client.requests import Paged, Request
 from teamrun.runs.service.resources import Run, RunPage
 from teamrun.threads.resources import (
@@ -71,9 +70,7 @@ def update_thread(
         revision: The `revision` that the change is based on; without it, any.
     """
     body = {"metadata": dict(metadata)}
-    request = post(path_of("threads", thread_id), _THREAD, body, method="PATCH")
-    headers = {**request.headers, "If-Match": "*", **_if_match(revision)}
-    return replace(request, headers=headers)
+    return changing(post(path_of("threads", thread_id), _THREAD, body, method="PATCH"), revision)
 
 
 def delete_thread(thread_id: str, *, revision: int | None = None) -> Request[None]:
@@ -83,7 +80,7 @@ def delete_thread(thread_id: str, *, revision: int | None = None) -> Request[Non
         thread_id: The thread.
         revision: The `revision` that the deletion is based on; without it, any.
     """
-    return delete(path_of("threads", thread_id), headers=_if_match(revision))
+    return delete(path_of("threads", thread_id), headers=if_match(revision))
 
 
 def thread_messages(
@@ -117,7 +114,3 @@ def thread_runs(
 def thread_state(thread_id: str) -> Request[ThreadSnapshot]:
     """Read the state from which the next run continues."""
     return get(path_of("threads", thread_id, "state"), _STATE)
-
-
-def _if_match(revision: int | None) -> dict[str, str]:
-    return {} if revision is None else {"If-Match": f'"v{revision}"'}

@@ -1,13 +1,12 @@
 """Calls of `/v1/webhooks`, and of the secret and the deliveries of other webhooks."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
+from teamrun.client.building import changing, given, json_of, path_of, post, query_of
 from teamrun.client.building import delete as delete_of
 from teamrun.client.building import get as get_of
-from teamrun.client.building import given, json_of, path_of, post, query_of
 from teamrun.client.requests import Paged, Request
 from teamrun.runs.log.webhook import Format, Payload
 from teamrun.webhooks.resources import (
@@ -132,9 +131,7 @@ def update(
         metadata=metadata,
         enabled=enabled,
     )
-    request = post(path_of("webhooks", webhook_id), _WEBHOOK, body, method="PATCH")
-    known = "*" if version is None else f'"v{version}"'
-    return replace(request, headers={**request.headers, "If-Match": known})
+    return changing(post(path_of("webhooks", webhook_id), _WEBHOOK, body, method="PATCH"), version)
 
 
 def delete(webhook_id: str) -> Request[None]:
