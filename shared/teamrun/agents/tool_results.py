@@ -14,6 +14,7 @@ from teamrun.messages.llm import (
     LLMMessage,
     ProviderData,
 )
+from teamrun.messages.made import made_handoff
 
 __all__ = ["SummaryFormatter", "handoff_message", "summary_message"]
 
@@ -57,9 +58,7 @@ def handoff_message(
         ]
     elif thought:
         context = [AssistantMessage(content=thought, source=source)]
-    return HandoffMessage(
-        content=selected.message, target=selected.target, source=source, context=context
-    )
+    return made_handoff(selected.message, source, target=selected.target, context=context)
 
 
 def summary_message(

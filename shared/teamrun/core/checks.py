@@ -44,6 +44,8 @@ def checked_list(value: Any, *, parameter: str, expected: str) -> list[Any]:
     """
     if value is None:
         return []
+    if type(value) in (list, tuple):  # most are, and the checks below take longer
+        return list(value)
     has_other_items = isinstance(value, str | bytes | bytearray | Mapping)
     if has_other_items or not isinstance(value, Iterable):
         raise wrong_type(parameter, expected, cast("object", value))

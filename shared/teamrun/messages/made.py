@@ -9,7 +9,7 @@ from typing import TypeVar, cast
 
 from pydantic_core import to_jsonable_python
 
-from teamrun.messages.chat import BaseMessage
+from teamrun.messages.chat import BaseMessage, HandoffMessage
 from teamrun.messages.construct import blank, made
 from teamrun.messages.llm import (
     AssistantMessage,
@@ -17,9 +17,11 @@ from teamrun.messages.llm import (
     FunctionCall,
     FunctionExecutionResult,
     FunctionExecutionResultMessage,
+    LLMMessage,
     ProviderData,
     RequestUsage,
     SystemMessage,
+    UserMessage,
 )
 from teamrun.messages.origin import new_id, now
 
@@ -27,7 +29,9 @@ __all__ = [
     "checked_answer",
     "instructions",
     "made_answer",
+    "made_handoff",
     "made_message",
+    "made_question",
     "made_result",
     "made_results",
 ]
@@ -55,6 +59,23 @@ def made_message(
     return message
 
 
+def made_handoff(
+    content: str, source: str, *, target: str, context: list[LLMMessage]
+) -> HandoffMessage:
+    """A handoff to another agent."""
+    message, values = blank(HandoffMessage)
+    values["id"] = new_id()
+    values["source"] = source
+    values["models_usage"] = None
+    values["metadata"] = {}
+    values["created_at"] = now()
+    values["content"] = content
+    values["target"] = target
+    values["context"] = context
+    values["type"] = "HandoffMessage"
+    return message
+
+
 def instructions(content: str) -> SystemMessage:
     """Instructions to a model.
 
@@ -64,6 +85,11 @@ def instructions(content: str) -> SystemMessage:
     if type(content) is not str:
         return SystemMessage(content=content)
     return made(SystemMessage, {"content": content, "type": "SystemMessage"})
+
+
+def made_question(content: str) -> UserMessage:
+    """A text for a model, as a user's."""
+    return made(UserMessage, {"content": content, "source": "user", "type": "UserMessage"})
 
 
 def checked_answer(result: CreateResult) -> CreateResult:

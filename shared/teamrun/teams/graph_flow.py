@@ -89,7 +89,7 @@ class GraphFlow(BaseGroupChat):
                 f"Speaker {strangers[0]} not found in participant names. The participants are "
                 f"{list(self._seats)}."
             )
-        if graph.get_has_cycles() and termination_condition is None and max_turns is None:
+        if termination_condition is None and max_turns is None and graph.get_has_cycles():
             raise ValueError(
                 "A termination condition is required for cyclic graphs without a maximum turn "
                 "limit."

@@ -75,7 +75,8 @@ class RunRecord:
 
     def forget(self, speaker: str) -> None:
         """Note that no turn of that nested team is under way."""
-        self.nested = [name for name in self.nested if name != speaker]
+        if speaker in self.nested:
+            self.nested = [name for name in self.nested if name != speaker]
 
     def save(
         self, thread: Sequence[AnyMessage], *, reason: str | None, code: str | None

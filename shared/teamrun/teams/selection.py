@@ -37,6 +37,7 @@ _SCRIPTS = (
 )
 _NO_LETTER_BEFORE = rf"(?<![^\W{_SCRIPTS}])"
 _NO_LETTER_AFTER = rf"(?![^\W{_SCRIPTS}])"
+_SPOKEN = (UserMessage, AssistantMessage)
 _THINK_TAG = re.compile(r"(</?think(?:ing)?>)", re.IGNORECASE)
 _FIELD = re.compile(r"\{\{|\}\}|\{(roles|participants|history)\}")
 
@@ -59,11 +60,11 @@ def fill_prompt(template: str, fields: Mapping[str, str]) -> str:
 
 def history_text(messages: Sequence[LLMMessage]) -> str:
     """The conversation, one paragraph for each message of a person or agent."""
-    texts = (
+    texts = [
         f"{message.source}: {message.content}".rstrip() + "\n\n"
         for message in messages
-        if isinstance(message, UserMessage | AssistantMessage)
-    )
+        if isinstance(message, _SPOKEN)
+    ]
     return "\n".join(texts)
 
 

@@ -27,6 +27,7 @@ from teamrun.messages import (
     SystemMessage,
     UserMessage,
 )
+from teamrun.messages.made import made_question
 from teamrun.models.base import ChatCompletionClient
 from teamrun.models.families import ModelFamily
 from teamrun.teams.participant import Turn
@@ -234,7 +235,7 @@ class SelectorGroupChat(TeamWithModel):
         if ModelFamily.is_openai(self._model_client.model_info["family"]):
             return [SystemMessage(content=prompt)]
         # Many other models answer nothing to a system message alone.
-        return [UserMessage(content=prompt, source="user")]
+        return [made_question(prompt)]
 
     async def _call_model(
         self, conversation: Sequence[LLMMessage], token: CancellationToken, emit: Emit[AnyMessage]

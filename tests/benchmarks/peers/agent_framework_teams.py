@@ -2,6 +2,7 @@
 because they keep the conversation. It sends no traces unless the program asks for them."""
 
 import json
+import logging
 from typing import Any, Never
 
 from agent_framework import (
@@ -32,6 +33,9 @@ from tests.benchmarks.patterns import (
     Script,
     works,
 )
+
+# It warns of each last round.
+logging.getLogger("agent_framework_orchestrations").setLevel(logging.ERROR)
 
 
 class Scripted(FunctionInvocationLayer[Any], BaseChatClient[Any]):

@@ -16,17 +16,22 @@ from teamrun.messages import (
     FunctionCall,
     FunctionExecutionResult,
     FunctionExecutionResultMessage,
+    HandoffMessage,
+    LLMMessage,
     RequestUsage,
     TextMessage,
     ThoughtEvent,
     ToolCallExecutionEvent,
     ToolCallRequestEvent,
+    UserMessage,
 )
 from teamrun.messages import origin as origins
 from teamrun.messages.made import (
     checked_answer,
     made_answer,
+    made_handoff,
     made_message,
+    made_question,
     made_result,
     made_results,
 )
@@ -97,6 +102,17 @@ def test_the_answer_of_a_model_is_as_if_it_were_validated(
     validated = AssistantMessage(content=content, thought=thought, source="a", provider_data=None)
 
     check_same(made_answer(result, "a"), validated)
+
+
+@pytest.mark.parametrize("context", [[], [UserMessage(content="so far", source="b")]])
+def test_a_handoff_is_as_if_it_were_validated(context: list[LLMMessage]) -> None:
+    validated = HandoffMessage(content="over", source="a", target="b", context=context)
+
+    check_same(made_handoff("over", "a", target="b", context=context), validated)
+
+
+def test_a_question_is_as_if_it_were_validated() -> None:
+    check_same(made_question("who?"), UserMessage(content="who?", source="user"))
 
 
 def test_results_of_tools_are_as_if_they_were_validated() -> None:
