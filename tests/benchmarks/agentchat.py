@@ -84,6 +84,12 @@ async def _add(a: int, b: int) -> int:
 
 def _teams(library: Library) -> list[Callable[[Any], Any]]:
     agent, kinds = library.agents.AssistantAgent, library.teams
+    edges = {"a": BRANCHES, "z": (), **dict.fromkeys(BRANCHES, "z")}
+    nodes = {
+        name: kinds.DiGraphNode(name=name, edges=[kinds.DiGraphEdge(target=t) for t in targets])
+        for name, targets in edges.items()
+    }
+    flow = kinds.DiGraph(nodes=nodes)
     tool = library.FunctionTool(_add, description="Add two numbers.", name="add")
 
     def round_robin(model: Any) -> Any:
@@ -99,13 +105,8 @@ def _teams(library: Library) -> list[Callable[[Any], Any]]:
         return kinds.Swarm(members, max_turns=TURNS)
 
     def graph(model: Any) -> Any:
-        members = {name: agent(name, model) for name in ("a", *BRANCHES, "z")}
-        builder = kinds.DiGraphBuilder()
-        for member in members.values():
-            builder.add_node(member)
-        for name in BRANCHES:
-            builder.add_edge("a", name).add_edge(name, "z")
-        return kinds.GraphFlow(list(members.values()), builder.build())
+        members = [agent(name, model) for name in ("a", *BRANCHES, "z")]
+        return kinds.GraphFlow(members, flow)
 
     def tool_loop(model: Any) -> Any:
         member = agent("a", model, tools=[tool], max_tool_iterations=TURNS + 1)

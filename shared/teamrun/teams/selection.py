@@ -70,6 +70,8 @@ def history_text(messages: Sequence[LLMMessage]) -> str:
 
 def spoken(text: str) -> str:
     """The text without the model's thoughts in `<think>` tags, also when one tag is missing."""
+    if "<" not in text:
+        return text.strip()
     texts: list[str] = []
     is_thinking = False
     for piece in _THINK_TAG.split(text):  # tags and the text between them, in turn
