@@ -81,7 +81,10 @@ class Gate:
         for record in records:
             count(usage, record)
         under_way = dict[str, int]()
+        pending = self._journal.pending
         for call in self._journal.fresh:
+            if pending.get(call.call_id) is not call:  # run code no longer awaits it
+                continue
             reached = [each for each in self._levels(call, usage, under_way) if each.is_reached]
             if reached:
                 self.reached, self._refused = reached[0], call
@@ -115,9 +118,12 @@ class Gate:
         Run code emits an event before it requests the call. If a limit, a pause or a cancel
         prevents the call, its event would describe something that has not happened. A turn whose
         first call does not start is left out too. If the run continues later, the replay emits the
-        rest.
+        rest. A call that run code no longer awaits, such as that of a cancelled competitor, holds
+        nothing back.
         """
         events, level, refused = self._journal.events, self.reached, self._refused
+        if refused is not None and self._journal.pending.get(refused.call_id) is not refused:
+            refused = next(self._unbegun(), None)
         if refused is None:
             return events[:]
         is_turn = level is not None and level.kind == "max_turns"

@@ -107,7 +107,7 @@ class Decision:
             return None if self._calls.in_flight else self._drafts.closing(shutdown)
         if self._gate.intended and not self._state.is_paused:
             return self._drafts.intent(self._gate.intended)
-        if show and (self._journal.events or self._calls.events):
+        if show and (self._calls.events or self._gate.announced()):
             return self._drafts.step()
         return None if self._calls.in_flight else self._idle()
 
@@ -131,7 +131,7 @@ class Decision:
         Otherwise a call that is slow to cancel would keep the worker in a busy loop.
         """
         wait = _SHOW_PROGRESS_AFTER if self._calls.events else None
-        if self._journal.events:
+        if self._gate.announced():
             wait = _SHOW_EVENTS_AFTER
         over = self._time_limit()
         times = [*self._expiries(), over and over.at, self._renew_at()]
