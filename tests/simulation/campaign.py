@@ -12,6 +12,7 @@ from multiprocessing import get_context
 from typing import ClassVar
 
 from tests.simulation.schedule import Outcome, run_schedule
+from tests.simulation.team_stories import KINDS
 
 __all__ = ["Tally", "campaign", "seeds"]
 
@@ -60,6 +61,7 @@ class Tally:
         "delivery delivered",
         "delivery failed",
         "delivery skipped",
+        *(f"team {kind}" for kind in KINDS),
     )
     """Situations that must occur among many schedules."""
 

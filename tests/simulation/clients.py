@@ -13,6 +13,7 @@ from tests.simulation.ledger import Said
 from tests.simulation.line import Line, NoAnswer
 from tests.simulation.processes import TENANT
 from tests.simulation.subscribers import some_webhook
+from tests.simulation.team_stories import some_team
 from tests.simulation.world import Died, VirtualClock
 
 from teamrun.errors import ImpossibleTime, RunEnded, StaleAction, TeamrunError, Unavailable
@@ -75,9 +76,8 @@ class Clients:
             wanted["limits"] = dict([limit, ("on_limit", rng.choice(("stop", "pause")))])
         if self._world.hooks is not None:
             wanted |= some_webhook(self._world)
-        return RunRequest.model_validate(
-            {"team": "t", "input": str(rng.randrange(1 << 32)), **wanted}
-        )
+        wanted |= {"team_spec": some_team(rng)} if self._world.has_teams else {"team": "t"}
+        return RunRequest.model_validate({"input": str(rng.randrange(1 << 32)), **wanted})
 
     async def _submit_without_key(self, request: RunRequest) -> None:
         try:

@@ -40,8 +40,10 @@ class Deployment:
         sweeps: bool = True,
         reception: Reception | None = None,
         batches: bool = False,
+        teams: bool = False,
     ) -> None:
         self.rng = rng
+        self.has_teams = teams
         self.weather = weather
         self.ledger = Ledger()
         self.canaries = Canaries(self.ledger.fault)
@@ -142,6 +144,9 @@ class Deployment:
         self._is_closed = True
         for process in self.processes.values():
             process.alive = False
+        for drives in self.ledger.drives.values():
+            for drive in drives:
+                drive.close()
 
     def start_api(self) -> None:
         """Start one more API process."""

@@ -36,6 +36,7 @@ def hunt(mutant: Mutant, seeds: Iterable[int]) -> Caught | None:
                 focus=mutant.focus,
                 hooks=mutant.has_hooks,
                 batches=mutant.has_batch,
+                teams=mutant.has_teams,
             ).violations
             stale = [each for each in violations if "TypeError" in each or "Attribute" in each]
             assert not stale, f"{mutant.name!r} does not fit the code any more: {stale}"

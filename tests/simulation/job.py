@@ -33,7 +33,7 @@ from teamrun.tools.base import Effects, OnUnknown, Tool
 from teamrun.tools.context import ToolContext
 from teamrun.tools.schema import ToolSchema
 
-__all__ = ["Forbidden", "Job", "Outside", "Part", "grow"]
+__all__ = ["Client", "Driven", "Forbidden", "Hand", "Job", "Outside", "Own", "Part", "grow"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,13 @@ class Outside(Protocol):
         ...
 
 
+class Driven(Protocol):
+    """The code of a run, of which a drive is observed."""
+
+    outside: Outside
+    drive: Drive
+
+
 _OVERLOADED = ErrorRecord(
     type="ModelError", code="model_error", message="overloaded", retryable=True, status_code=503
 )
@@ -99,14 +106,21 @@ class Forbidden:
         return None
 
 
-class _Hand(Tool):
-    """A tool of a job."""
+class Hand(Tool):
+    """A tool of the code of a run."""
 
-    def __init__(self, job: "Job", part: Part) -> None:
-        super().__init__(f"{part.effects}_{part.on_unknown}", "Does something.")
-        self.effects = part.effects
-        self.on_unknown = part.on_unknown
-        self.needs_approval = part.needs_approval
+    def __init__(
+        self,
+        job: Driven,
+        *,
+        effects: Effects,
+        on_unknown: OnUnknown,
+        needs_approval: bool = False,
+    ) -> None:
+        super().__init__(f"{effects}_{on_unknown}", "Does something.")
+        self.effects = effects
+        self.on_unknown = on_unknown
+        self.needs_approval = needs_approval
         self._job = job
 
     @property
@@ -129,20 +143,26 @@ class _Hand(Tool):
         return result + times
 
 
-class _Client(ChatCompletionClient):
-    """The model of a custom agent."""
+class Client(ChatCompletionClient):
+    """A model whose answers are numbers."""
 
-    def __init__(self, job: "Job") -> None:
+    def __init__(self, job: Driven) -> None:
         self._job = job
 
     async def create(self, messages: Sequence[LLMMessage], **options: Any) -> CreateResult:
         info = current_call.get()
         assert info is not None
-        answer = await self._job.outside.reach(self._job.drive, info.call_id, "none")
-        if answer is None:
+        number = await self._job.outside.reach(self._job.drive, info.call_id, "none")
+        if number is None:
             raise ModelError("overloaded", status_code=503, retryable=True)
+        return self.answer(number, info.agent, messages, **options)
+
+    def answer(
+        self, number: int, path: str, messages: Sequence[LLMMessage], **options: Any
+    ) -> CreateResult:
+        """The answer, from the number that the outside has drawn."""
         usage = RequestUsage(prompt_tokens=1, completion_tokens=1)
-        return CreateResult(finish_reason="stop", content=str(answer), usage=usage)
+        return CreateResult(finish_reason="stop", content=str(number), usage=usage)
 
     async def create_stream(
         self, messages: Sequence[LLMMessage], **options: Any
@@ -153,23 +173,23 @@ class _Client(ChatCompletionClient):
     def model_info(self) -> ModelInfo:
         return ModelInfo(
             vision=False,
-            function_calling=False,
+            function_calling=True,
             json_output=False,
             family="unknown",
             structured_output=False,
         )
 
 
-class _Own(BaseChatAgent):
+class Own(BaseChatAgent):
     """A custom agent: calls its model twice in a turn, and counts its turns."""
 
     @property
     def produced_message_types(self) -> Sequence[type[BaseChatMessage]]:
         return (TextMessage,)
 
-    def __init__(self, name: str, client: ChatCompletionClient) -> None:
+    def __init__(self, name: str, model_client: ChatCompletionClient) -> None:
         super().__init__(name, "Does as it likes.")
-        self._client = client
+        self._client = model_client
         self._turns = 0
 
     async def on_messages(
@@ -311,7 +331,13 @@ class Job:
             self._hear()
 
     async def _tool(self, part: Part) -> None:
-        tool = JournalWiring(self.journal).tool(part.path, _Hand(self, part))
+        hand = Hand(
+            self,
+            effects=part.effects,
+            on_unknown=part.on_unknown,
+            needs_approval=part.needs_approval,
+        )
+        tool = JournalWiring(self.journal).tool(part.path, hand)
         arguments = {"of": digest(part.path, part.effects)}
         result = await self._tried(tool.run_json(arguments, call_id=part.path))
         await self._hop(part.path, result)
@@ -320,8 +346,8 @@ class Job:
     async def _own(self, part: Part) -> None:
         wiring = JournalWiring(self.journal)
         if part.path not in self._agents:
-            client = wiring.inner_model(part.path, "m", _Client(self))
-            own = _Own(part.path.rpartition("/")[2], client)
+            client = wiring.inner_model(part.path, "m", Client(self))
+            own = Own(part.path.rpartition("/")[2], client)
             self._agents[part.path] = wiring.agent(part.path, own)
         heard = [TextMessage(source="job", content=part.path)]
         try:

@@ -47,12 +47,19 @@ class Drive:
     messages: list[str] = field(default_factory=list[str])
     is_thawed: bool = False
     """The code began where a snapshot was made."""
+    requests: dict[str, int] = field(default_factory=dict[str, int])
+    """A digest of what each model call of a team asks, as its code requests it."""
+    prompts: dict[str, int] = field(default_factory=dict[str, int])
+    """The same, of the calls that were made."""
+    faults: list[str] = field(default_factory=list[str])
+    close: Callable[[], None] = lambda: None
+    """Ends the code, which a killed process has left as it was."""
 
     def begin(self) -> None:
         """The code runs, perhaps anew, because another writer was first."""
         self.begun, self.sure = True, 0
         self.acts()
-        for seen in (self.thread, self.asked, self.heard, self.messages):
+        for seen in (self.thread, self.asked, self.heard, self.messages, self.requests):
             seen.clear()
 
     def acts(self) -> None:

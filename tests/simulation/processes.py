@@ -1,17 +1,17 @@
 """The processes of a simulated deployment: APIs, and workers with reapers."""
 
 import asyncio
-import random
 from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from tests.simulation.batches import BatchParts
 from tests.simulation.hooks import webhook_service
-from tests.simulation.job import Job, grow
+from tests.simulation.job import Job
 from tests.simulation.ledger import Drive
 from tests.simulation.ports import LivePort, QueuePort, StorePort
 from tests.simulation.team_file import registry
+from tests.simulation.team_job import TeamJob, program_of, team_registry
 from tests.simulation.weather import LEASE, Weather
 from tests.simulation.world import Died, VirtualClock
 
@@ -160,7 +160,7 @@ class Api(Process):
             store=store,
             live=live,
             dispatcher=QueuePort(self),
-            registry=registry(),
+            registry=team_registry() if world.has_teams else registry(),
             clock=self.clock,
             duties=duties,
             observers=parts and Observers(live, pre_commit=(parts.outbox.pre_commit,)),
@@ -227,10 +227,10 @@ class Worker(Process):
         if parts is not None:
             parts.start()
 
-    def _program(self, spec: RunSpec) -> Job:
+    def _program(self, spec: RunSpec) -> Job | TeamJob:
         drive = Drive(spec.run_id, self.name, lambda: self._epochs[spec.run_id])
         self.world.ledger.drives[spec.run_id].append(drive)
-        return Job(grow(random.Random(str(spec.input))), self, drive)
+        return program_of(spec, self, drive)
 
     def _appended(self, ref: RunRef, entry: Entry, state: RunState | None) -> None:
         if isinstance(entry.body, Claim):

@@ -1,10 +1,11 @@
 """A replay of an ended log: no call is made, and the result is the same."""
 
-import random
+from typing import NamedTuple
 
-from tests.simulation.job import Forbidden, Job, grow
+from tests.simulation.job import Forbidden
 from tests.simulation.ledger import Drive
 from tests.simulation.story import Story
+from tests.simulation.team_job import program_of
 from tests.simulation.world import VirtualClock
 
 from teamrun.runs.engine.execution import Execution
@@ -16,33 +17,50 @@ from teamrun.runs.log.state import fold
 from teamrun.storage.base import ObjectStore
 from teamrun.storage.memory import MemoryStore
 
-__all__ = ["disagreements", "last_of"]
+__all__ = ["Again", "disagreements", "last_of", "replayed"]
 
 Thread = list[tuple[object, ...]]
 
 
-async def disagreements(story: Story, drives: list[Drive], store: ObjectStore) -> list[str]:
+class Again(NamedTuple):
+    """A replay of an ended log."""
+
+    end: Entry
+    drive: Drive
+
+
+async def disagreements(story: Story, drives: list[Drive], again: Again | None) -> list[str]:
     """Whoever drove the code saw the beginning of one and the same thread; so does a replay.
 
     What an owner heard last may not have become durable: it is lost if the owner dies, or if
     another writer was first. It must not have led to a call.
+
+    Args:
+        story: The run.
+        drives: What drove its code.
+        again: Its replay, if code ended it.
     """
     drives = [drive for drive in drives if drive.epoch > story.attempt]
     nothing: Thread = []
     longest = max((drive.thread[: drive.sure] for drive in drives), key=len, default=nothing)
-    if story.is_by_code:
-        again, drive = await _replayed(story, store)
-        if drive.made:
-            return [f"a replay made {[call_id for call_id, _ in drive.made]}"]
+    asked: dict[str, int] = {}
+    if again is not None:
+        if again.drive.made:
+            return [f"a replay made {[call_id for call_id, _ in again.drive.made]}"]
         end = without_end(story.entries).end
-        if _shown(again) != _shown(end):
-            return [f"a replay ended with {_shown(again)}, not {_shown(end)}"]
-        longest = drive.thread
-    return [
+        if _shown(again.end) != _shown(end):
+            return [f"a replay ended with {_shown(again.end)}, not {_shown(end)}"]
+        longest, asked = again.drive.thread, {**again.drive.requests}
+    found = [
         f"an execution saw something else: {_difference(drive.thread[: drive.sure], longest)}"
         for drive in drives
         if drive.thread[: drive.sure] != longest[: drive.sure]
     ]
+    for drive in drives:
+        for call_id, prompt in drive.prompts.items():
+            if asked.setdefault(call_id, prompt) != prompt:
+                found.append(f"{call_id} was asked in two ways")
+    return found
 
 
 def last_of(story: Story, drives: list[Drive]) -> Drive | None:
@@ -58,7 +76,7 @@ class _Nobody:
         pass
 
 
-async def _replayed(story: Story, store: ObjectStore) -> tuple[Entry, Drive]:
+async def replayed(story: Story, store: ObjectStore) -> Again:
     """Copy the log without its end, and execute the rest of it."""
     copy, ref, entries = MemoryStore(), story.ref, without_end(story.entries).before
     for key in await store.list("t/", limit=100_000):
@@ -75,12 +93,12 @@ async def _replayed(story: Story, store: ObjectStore) -> tuple[Entry, Drive]:
         entries=entries,
         prefix=story.prefix,
         state=state,
-        program=Job(grow(random.Random(str(state.spec.input))), Forbidden(), drive),
+        program=program_of(state.spec, Forbidden(), drive),
         clock=VirtualClock(),
         observer=_Nobody(),
     )
     await execution.run()
-    return (await log.read())[-1], drive
+    return Again((await log.read())[-1], drive)
 
 
 def _shown(entry: Entry) -> object:

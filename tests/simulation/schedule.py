@@ -22,11 +22,13 @@ from tests.simulation.invariants import violations
 from tests.simulation.line import Line
 from tests.simulation.receivers import Reception, draw_reception
 from tests.simulation.subscribers import Subscribers
+from tests.simulation.team_job import seen_model
 from tests.simulation.weather import ORPHAN, Weather, apart, draw
 from tests.simulation.world import Livelock, VirtualClock, VirtualLoop, run_virtually
 
 from teamrun.batches import acceptance, feeder
 from teamrun.messages import origin
+from teamrun.runs.durable.wiring import JournalWiring
 from teamrun.runs.engine import calls, execution, reaper
 from teamrun.runs.log import keys, snapshot
 from teamrun.webhooks import deliverer, targets
@@ -44,6 +46,8 @@ _HOOKS = 0.25
 """The part of schedules with webhooks."""
 _BATCHES = 0.1
 """The part of schedules with a batch."""
+_TEAMS = 0.3
+"""The part of schedules with runs of real teams."""
 _BLOCK = 2
 """Items of a batch whose results are stored together."""
 _LOGGED = 0.2
@@ -78,6 +82,7 @@ def run_schedule(
     focus: Callable[[Weather], Weather] = lambda weather: weather,
     hooks: float = _HOOKS,
     batches: float = _BATCHES,
+    teams: float = _TEAMS,
 ) -> Outcome:
     """Run the schedule of a seed: the same one each time.
 
@@ -87,7 +92,9 @@ def run_schedule(
         focus: Makes the weather that the seed draws worse in some way.
         hooks: The probability of webhooks.
         batches: The probability of a batch.
+        teams: The probability of real teams.
     """
+    has_teams = random.Random(seed + 7).random() < teams
     has_batch = random.Random(seed + 6).random() < batches
     dice = random.Random(seed + 4)
     reception = draw_reception(dice) if dice.random() < hooks else None
@@ -101,7 +108,7 @@ def run_schedule(
         _quick_tries(_QUICKER if is_quick else 1),
     ):
         try:
-            return run_virtually(_run(seed, rng, sweeps, focus, reception, has_batch))
+            return run_virtually(_run(seed, rng, sweeps, focus, reception, has_batch, has_teams))
         except Livelock as error:
             return Outcome(seed, violations=[str(error)])
 
@@ -148,6 +155,7 @@ def _chance_from(rng: random.Random) -> Generator[None]:
         patch.object(feeder, "_ORPHAN", timedelta(seconds=ORPHAN)),
         patch.object(deliverer, "_ABSENT", timedelta(minutes=10)),  # longer than any freeze
         patch.object(acceptance, "_BLOCK", _BLOCK),
+        patch.object(JournalWiring, "model", seen_model),
     ):
         yield
 
@@ -179,6 +187,7 @@ async def _run(
     focus: Callable[[Weather], Weather],
     reception: Reception | None,
     has_batch: bool,
+    has_teams: bool,
 ) -> Outcome:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
@@ -188,7 +197,9 @@ async def _run(
     if random.Random(seed + 2).random() < _APART:
         weather = apart(weather)
     weather = focus(weather)
-    world = Deployment(rng, weather, sweeps=sweeps, reception=reception, batches=has_batch)
+    world = Deployment(
+        rng, weather, sweeps=sweeps, reception=reception, batches=has_batch, teams=has_teams
+    )
     line = Line(world)
     clients = Clients(world, line)
     if reception is not None:

@@ -82,6 +82,11 @@ class Story:
             "model_error",
         )
 
+    @property
+    def is_of_team(self) -> bool:
+        """Whether its code is a real team."""
+        return self.state.spec.team.id is None
+
     def told(self) -> str:
         """The kinds of its entries."""
         return " ".join(
