@@ -30,7 +30,11 @@ HANDS: Sequence[tuple[Effects, OnUnknown]] = (
 def some_team(rng: random.Random, kind: str | None = None) -> Definition:
     """A definition of a team of one of the `KINDS`, with few turns."""
     kind = kind or rng.choice([*KINDS])
-    team = {"type": _TYPES.get(kind, kind), "name": kind, "max_turns": rng.choice((3, 4, 5))}
+    team: Definition = {
+        "type": _TYPES.get(kind, kind),
+        "name": kind,
+        "max_turns": rng.choice((3, 4, 5)),
+    }
     team["termination"] = {"type": "text_mention", "text": "STOP"}
     return team | KINDS[kind](rng)
 
