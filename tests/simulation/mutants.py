@@ -12,6 +12,7 @@ from tests.simulation.batch_mutants import BATCH_MUTANTS
 from tests.simulation.hook_mutants import HOOK_MUTANTS
 from tests.simulation.mutant import Mutant, Patch, background
 from tests.simulation.ports import StorePort
+from tests.simulation.team_mutants import TEAM_MUTANTS
 from tests.simulation.weather import LEASE, ORPHAN, Weather, apart
 
 from teamrun.core.ids import id_time
@@ -458,4 +459,5 @@ MUTANTS = (
     ),
     *HOOK_MUTANTS,
     *BATCH_MUTANTS,
+    *TEAM_MUTANTS,
 )
