@@ -41,6 +41,8 @@ class Tally:
         "taken over",
         "without shared live state",
         "taken over without shared live state",
+        "with a time limit",
+        "handed over",
         "unacknowledged",
         "void",
         "completed",

@@ -17,10 +17,11 @@ from teamrun.core.refs import RunRef
 from teamrun.dispatch.queues import Queue
 from teamrun.errors import DeliveryError, UnreadableEntry
 from teamrun.live.memory import MemoryLive
+from teamrun.runs.log.entries import Claim, Wait, Yield
 from teamrun.runs.log.keys import BATCHES, HOOKS, events_key
 from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.prefix import read_prefix
-from teamrun.runs.log.state import fold
+from teamrun.runs.log.state import RunState, fold
 from teamrun.runs.service.service import RunService
 
 __all__ = ["violations"]
@@ -74,12 +75,14 @@ async def _of_run(world: Deployment, ref: RunRef) -> list[str]:
     world.stats["continued from a snapshot"] += sum(drive.is_thawed for drive in drives)
     found += _of_end(world, story)
     found += _of_plan(story)
+    found += _of_pauses(story)
     again = await replayed(story, world.store) if story.is_by_code else None
     # What a team has heard before a snapshot is known of its replay alone.
     last = again.drive if again and story.is_of_team else last_of(story, drives)
     found += [fault for drive in drives for fault in drive.faults]
     found += _of_words(world, story, last)
     found += _of_calls(story, drives)
+    found += _of_beginnings(story, drives)
     found += _of_effects(world, story)
     try:
         found += await _of_reads(world, story)
@@ -114,6 +117,36 @@ def _of_plan(story: Story) -> Iterator[str]:
         used, most = getattr(state.usage, limit.removeprefix("max_")), getattr(state.limits, limit)
         if most is not None and used > most:
             yield f"{limit} is {most}, and {used} were made"
+
+
+def _of_pauses(story: Story) -> Iterator[str]:
+    """Whoever is shown a paused run has been told so, once."""
+    state, told = RunState.initial(story.state.spec, story.entries[0].at), 0
+    for entry in story.entries:
+        state.apply(entry)
+        for event in entry.events:
+            if event.type in ("run.paused", "run.resumed"):
+                told = told + 1 if event.type == "run.paused" else 0
+        if told > 1 or (state.status == "paused" and not told):
+            yield f"I10 at entry {entry.n}, {state.status}, run.paused was told {told} times"
+
+
+def _of_beginnings(story: Story, drives: list[Drive]) -> Iterator[str]:
+    """An owner that lets go has begun the calls of which it says so.
+
+    One that was lost may have died before. A call that is never made is that of a loser.
+    """
+    first = dict[str, int]()
+    for call_id, epoch in (made for drive in drives for made in drive.made):
+        first[call_id] = min(epoch, first.get(call_id, epoch))
+    told = list[str]()
+    for entry in story.entries:
+        if isinstance(entry.body, Claim):
+            told.clear()
+        told += [e.data["call_id"] for e in entry.events if e.type == "model.call.started"]
+        if isinstance(entry.body, Wait | Yield):
+            late = [each for each in told if first.get(each, 0) > entry.epoch]
+            yield from (f"I10 {each} was said to begin in epoch {entry.epoch}" for each in late)
 
 
 def _of_words(world: Deployment, story: Story, last: Drive | None) -> Iterator[str]:

@@ -23,6 +23,7 @@ from teamrun.runs.engine.admission import Gate
 from teamrun.runs.engine.decision import Decision
 from teamrun.runs.engine.drafts import Draft, Drafts
 from teamrun.runs.engine.execution import Execution
+from teamrun.runs.engine.finish import Finish
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.loop import RunLoop
 from teamrun.runs.engine.ownership import Tenure
@@ -374,8 +375,38 @@ def _skip_what_followed_a_snapshot(patch: Patch) -> None:
     patch.setattr(engine, "thawed", skip)
 
 
+def _announce_what_does_not_begin(patch: Patch) -> None:
+    gate_open, foresee = Gate.open, Gate.foresee
+
+    def open_if_not_shut(self: Any) -> None:
+        if self._is_shut():
+            self.reached = self._refused = None
+        else:
+            gate_open(self)
+
+    def foresee_no_end(self: Any, records: Any) -> None:
+        is_shut, self._is_shut = self._is_shut, _never
+        foresee(self, records)
+        self._is_shut = is_shut
+
+    patch.setattr(Gate, "open", open_if_not_shut)
+    patch.setattr(Gate, "foresee", foresee_no_end)
+
+
+def _claim_what_waits_meanwhile(patch: Patch) -> None:
+    gives_up = Execution._gives_up_claim  # pyright: ignore[reportPrivateUsage]
+
+    def insist(self: Any, owner: str | None, new: Any) -> Finish | None:
+        finish = gives_up(self, owner, new)
+        return None if finish is Finish.WAITING else finish
+
+    patch.setattr(Execution, "_gives_up_claim", insist)
+
+
 _zombies = partial(replace, crash=0.0, freeze=0.03, freeze_s=5 * LEASE, long_calls=0.5)
 _lonely_apis = partial(replace, crash=0.0, freeze=0.15, freeze_s=5 * LEASE, message_lost=1.0)
+_short_terms = partial(replace, crash=0.0, freeze=0.0, time_limit=4.0, long_calls=0.0)
+_twins = partial(replace, crash=0.0, latencies=(0, 0.02, 0.6), message_doubled=1.0)
 _flushes = partial(
     replace,
     is_live_shared=True,
@@ -450,6 +481,19 @@ MUTANTS = (
         "write events of another worker again after a wait",
         _write_events_of_another_worker_again,
         seed=29313261659677,
+    ),
+    Mutant(
+        "announce calls that a worker which stops does not begin",
+        _announce_what_does_not_begin,
+        focus=_short_terms,
+        has_teams=True,
+        seed=188769920679076,
+    ),
+    Mutant(
+        "claim a run that was paused meanwhile",
+        _claim_what_waits_meanwhile,
+        focus=_twins,
+        seed=57720798258850,
     ),
     Mutant("forget the identifiers before a snapshot", _forget_identifiers, seed=266015161262303),
     Mutant(

@@ -7,7 +7,7 @@ from tests.simulation.processes import TENANT, Process, Worker
 from tests.simulation.weather import LEASE
 
 from teamrun.core.refs import RunRef
-from teamrun.runs.log.entries import Entry, read_entry
+from teamrun.runs.log.entries import Claim, Entry, read_entry
 
 if TYPE_CHECKING:
     from tests.simulation.deployment import Deployment
@@ -22,6 +22,8 @@ class Owners:
         self._world = world
         self._owners: dict[str, str] = {}
         self._terms: dict[tuple[str, str], datetime] = {}
+        self._fixed: set[tuple[str, str]] = set()
+        """Those that nothing extends, since the platform ends the owner."""
 
     def appended(self, process: Process, run_id: str, data: bytes) -> str:
         """An entry was written; returns its kind."""
@@ -35,8 +37,14 @@ class Owners:
         return kind
 
     def _note_term(self, process: Process, run_id: str, entry: Entry) -> None:
-        """An owner has renewed its term."""
-        self._terms[run_id, process.name] = entry.at + timedelta(seconds=LEASE)
+        """An owner has begun its term, or renewed it."""
+        term, claim = (run_id, process.name), entry.body
+        if isinstance(claim, Claim) and claim.until is not None and claim.term_seconds is None:
+            self._fixed.add(term)
+            self._terms[term] = claim.until
+        elif isinstance(claim, Claim) or term not in self._fixed:
+            self._fixed.discard(term)
+            self._terms[term] = entry.at + timedelta(seconds=LEASE)
 
     def check_term(self, process: Process, run_id: str, call_id: str) -> None:
         """A call starts: only within the term of its owner, as that one's clock says."""

@@ -242,7 +242,7 @@ class Worker(Process):
         try:
             await self.point()
             before = self._epochs[ref.run_id]
-            finish = await self.engine.execute(ref)
+            finish = await self._execute(ref)
             epoch = self._epochs[ref.run_id]
             # Nothing was claimed if the run was found waiting.
             if finish in (Finish.YIELDED, Finish.WAITING) and epoch != before:
@@ -257,6 +257,25 @@ class Worker(Process):
             self.executing[ref] -= 1
             if not self.executing[ref]:
                 self.world.owners.let_go(ref, self.name)
+
+    async def _execute(self, ref: RunRef) -> Finish:
+        """Execute a run, in the time that the platform gives for a message."""
+        seconds = self.weather.time_limit
+        if not seconds:
+            return await self.engine.execute(ref)
+        end = asyncio.get_running_loop().call_later(seconds, self._time_is_over)
+        try:
+            limit = timedelta(seconds=seconds)
+            deadline = self.clock.now() + limit
+            finish = await self.engine.execute(ref, deadline=deadline, handover=limit / 2)
+            self.world.stats["handed over"] += finish in (Finish.YIELDED, Finish.REFUSED)
+            return finish
+        finally:
+            end.cancel()
+
+    def _time_is_over(self) -> None:
+        self.world.stats["time over"] += self.alive
+        self.world.kill(self)
 
     async def _settle(self, ref: RunRef, receipt: Receipt) -> None:
         """Return a message as the adapter of a queue with delays does."""

@@ -23,7 +23,7 @@ from tests.simulation.line import Line
 from tests.simulation.receivers import Reception, draw_reception
 from tests.simulation.subscribers import Subscribers
 from tests.simulation.team_job import seen_model
-from tests.simulation.weather import ORPHAN, Weather, apart, draw
+from tests.simulation.weather import ORPHAN, Weather, apart, draw, limited
 from tests.simulation.world import Livelock, VirtualClock, VirtualLoop, run_virtually
 
 from teamrun.batches import acceptance, feeder
@@ -38,6 +38,8 @@ __all__ = ["Outcome", "run_schedule"]
 
 _APART = 0.3
 """The part of schedules in which processes have no common live state."""
+_LIMITED = 0.3
+"""The part of schedules whose workers have a limited time for each message."""
 _SNAPSHOTS = 0.5
 """The part of schedules in which runs have snapshots."""
 _SHORT = 3
@@ -196,6 +198,9 @@ async def _run(
     weather = draw(rng)
     if random.Random(seed + 2).random() < _APART:
         weather = apart(weather)
+    platform = random.Random(seed + 8)
+    if platform.random() < _LIMITED:
+        weather = limited(weather, platform)
     weather = focus(weather)
     world = Deployment(
         rng, weather, sweeps=sweeps, reception=reception, batches=has_batch, teams=has_teams
@@ -223,6 +228,7 @@ async def _run(
     world.stats["operations"] = world.operations
     world.stats["with a batch"] += has_batch
     world.stats["with webhooks"] += reception is not None
+    world.stats["with a time limit"] += weather.time_limit > 0
     world.stats["without shared live state"] += not weather.is_live_shared
     world.stats["void"] = len(world.void)
     outcome.fingerprint = await _fingerprint(world)

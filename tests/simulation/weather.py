@@ -7,7 +7,7 @@ behind one fault shows without it.
 from dataclasses import dataclass, replace
 from random import Random
 
-__all__ = ["LEASE", "ORPHAN", "Weather", "apart", "clear", "draw"]
+__all__ = ["LEASE", "ORPHAN", "Weather", "apart", "clear", "draw", "limited"]
 
 LEASE = 10.0
 """Seconds."""
@@ -48,6 +48,8 @@ class Weather:
     """The part of calls outside that take longer than a lease."""
     skew: float = 0
     """Seconds by which clocks of processes are off, at most."""
+    time_limit: float = 0
+    """Seconds that a worker has for a message until it is killed, as a function is; 0: no limit."""
     is_live_shared: bool = True
     """Processes share leases and notices; if not, claims have a term in the log."""
 
@@ -66,6 +68,11 @@ def apart(weather: Weather) -> Weather:
     A term in the log compares clocks, so these differ by half a lease at most.
     """
     return replace(weather, is_live_shared=False, skew=min(weather.skew, LEASE / 4))
+
+
+def limited(weather: Weather, rng: Random) -> Weather:
+    """The same weather on a platform that ends its workers."""
+    return replace(weather, time_limit=rng.choice((0.3, 1, 3)) * LEASE)
 
 
 def draw(rng: Random) -> Weather:

@@ -6,7 +6,7 @@ another path. A call that may not start stays pending; run code simply waits.
 """
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from teamrun.core.call import agent_name
 from teamrun.errors import Diverged
@@ -22,12 +22,26 @@ __all__ = ["Gate"]
 
 
 class Gate:
-    """Admits the calls of one execution."""
+    """Admits the calls of one execution.
 
-    def __init__(self, state: RunState, journal: Journal, calls: Calls) -> None:
+    Args:
+        state: The state of the run.
+        journal: The calls that run code requests.
+        calls: The calls in flight.
+        is_shut: Whether this worker starts no call, since it stops or may have lost the run.
+    """
+
+    def __init__(
+        self,
+        state: RunState,
+        journal: Journal,
+        calls: Calls,
+        is_shut: Callable[[], bool],
+    ) -> None:
         self._state = state
         self._journal = journal
         self._calls = calls
+        self._is_shut = is_shut
         self._warned = set(state.warned)
         self._limits = state.limits
         self._has_limits = has_counts(state.limits)
@@ -52,7 +66,7 @@ class Gate:
             self.intended = [call for call in self.intended if pending.get(call.call_id) is call]
         if not fresh:
             return
-        if self._state.is_paused or self._state.cancel is not None:
+        if self._holds_all():
             self._refused = next(self._unbegun(), None)
             return
         waiting: list[PendingCall] = []
@@ -72,7 +86,7 @@ class Gate:
     def foresee(self, records: Sequence[CallRecord]) -> None:
         """Find the first call that will not start once these outcomes are durable."""
         self.reached = self._refused = None
-        if self._state.is_paused or self._state.cancel is not None:
+        if self._holds_all():
             self._refused = next(self._unbegun(), None)
             return
         if not self._is_counted():
@@ -105,8 +119,12 @@ class Gate:
         self._calls.make_room()  # a resume may have raised the limit that they wait for
         return None
 
+    def _holds_all(self) -> bool:
+        """Whether no call starts, whatever the limits are."""
+        return self._state.is_paused or self._state.cancel is not None or self._is_shut()
+
     def _unbegun(self) -> Iterator[PendingCall]:
-        """The calls that a pause or a cancel prevents from starting."""
+        """The calls that have not started, where no call starts."""
         pending = self._journal.pending
         for call in self._journal.fresh:
             if call.perform is not None and pending.get(call.call_id) is call:
@@ -115,11 +133,11 @@ class Gate:
     def announced(self) -> list[LoggedEvent]:
         """The events of run code, up to the first call that does not start.
 
-        Run code emits an event before it requests the call. If a limit, a pause or a cancel
-        prevents the call, its event would describe something that has not happened. A turn whose
-        first call does not start is left out too. If the run continues later, the replay emits the
-        rest. A call that run code no longer awaits, such as that of a cancelled competitor, holds
-        nothing back.
+        Run code emits an event before it requests the call. If a limit, a pause, a cancel or the
+        end of this worker prevents the call, its event would describe something that has not
+        happened. A turn whose first call does not start is left out too. If the run continues
+        later, the replay emits the rest. A call that run code no longer awaits, such as that of a
+        cancelled competitor, holds nothing back.
         """
         events, level, refused = self._journal.events, self.reached, self._refused
         if refused is not None and self._journal.pending.get(refused.call_id) is not refused:

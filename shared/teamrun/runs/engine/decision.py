@@ -217,6 +217,7 @@ class Decision:
                 events = (
                     *journal.questions.reverting_to(journal.failures.asked_before),
                     retried_event(end.error, attempts + 1, until),
+                    *([paused_event()] if self._state.is_paused else []),
                 )
                 return self._drafts.closing(Yield(why="retry", until=until, undo=undo), *events)
         return self._drafts.closing(self._with_unread(end.model_copy(update={"undo": undo})))

@@ -185,23 +185,27 @@ class Execution:
             if entry is not None and claiming:
                 self._epoch = entry.epoch
                 return None
-            if self.state.end is None and not self._may_still_claim(owner, new):
-                return Finish.HELD
+            if self.state.end is None and (given_up := self._gives_up_claim(owner, new)):
+                return given_up
         return Finish.ENDED
 
-    def _may_still_claim(self, owner: str | None, new: Sequence[Entry]) -> bool:
-        """Whether the run may be taken from `owner`, which was thought to be lost.
+    def _gives_up_claim(self, owner: str | None, new: Sequence[Entry]) -> Finish | None:
+        """How the execution ends if the run must not be taken from `owner` any more.
 
-        This worker may have been frozen since it read the log. An owner that has written meanwhile
-        is well, or has renewed its ownership.
+        This worker may have been frozen since it read the log. The run may have been paused, or
+        another worker may have executed it up to a wait. An owner that was thought to be lost is
+        well if it has written, or may have renewed its ownership.
         """
+        now = self._clock.now()
+        if self.state.is_waiting(now):
+            return Finish.WAITING
         if self.state.owner != owner:
-            return False
+            return Finish.HELD
         if owner in (None, self._log.writer):
-            return True
+            return None
         if any(entry.writer == owner for entry in new):
-            return False
-        return self._tenure.is_over(self.state, self._clock.now())
+            return Finish.HELD
+        return None if self._tenure.is_over(self.state, now) else Finish.HELD
 
     # Driving
 
@@ -321,16 +325,15 @@ class Execution:
 
     async def _live(self, journal: Journal, root: asyncio.Task[End]) -> Finish:
         self._calls.has_lapsed = self._has_lapsed
-        self._gate = gate = Gate(self.state, journal, self._calls)
+        self._gate = gate = Gate(self.state, journal, self._calls, self._is_shut)
         drafts = Drafts(self.state, journal, self._calls, gate)
         decision = Decision(self.state, journal, self._calls, gate, drafts, self._clock)
         self._calls.forget_expiries(journal.open_calls())
         while self.state.end is None:
-            if not self._has_lapsed():
-                self._begin_calls()
-            elif self.state.term_seconds is None:  # nothing renews the ownership
+            if self.state.term_seconds is None and self._has_lapsed():  # nothing renews it
                 self._stopping = True
                 self._calls.abandon_all()
+            self._begin_calls()
             draft = decision.next(root, is_stopping=self._stopping, show=self._show)
             if draft is None:
                 await self._rest(decision.wakes_at())
@@ -474,10 +477,14 @@ class Execution:
         """
         gate, root = self._gate, self._root
         assert gate is not None and root is not None, "the run is live"
-        if gate.announced_calls:
+        if gate.announced_calls and not self._has_lapsed():
             gate.begin()
-        if not (self._stopping or root.done()):
+        if not root.done():
             gate.open()
+
+    def _is_shut(self) -> bool:
+        """Whether this worker starts no call: it stops, or another one may have taken over."""
+        return self._stopping or self._has_lapsed()
 
     def _has_lapsed(self) -> bool:
         """Whether another worker may have taken over; only the next write can tell."""

@@ -59,8 +59,10 @@ def diverged(state: RunState, error: Diverged, now: datetime) -> Draft:
     if since is not None and now - since >= _DIVERGED_PATIENCE:
         return Draft(Wait(why="diverged"), [paused_event(error_record(error))])
     until = now + _DIVERGED_PAUSE
-    event = retried_event(error_record(error), state.attempts, until)
-    return Draft(Yield(why="diverged", until=until), [event])
+    events = [retried_event(error_record(error), state.attempts, until)]
+    if state.is_paused:
+        events.append(paused_event())
+    return Draft(Yield(why="diverged", until=until), events)
 
 
 def stopped_here(journal: Journal) -> End:
