@@ -7,27 +7,38 @@ what it is, and code that cannot replay it any more needs a new N, with the old 
 
 import asyncio
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.golden.shapes import AGENTS, SHAPES
+from tests.golden.shapes import TOOLS as TOOLS_OF_SHAPES
 from tests.support.runs import TENANT, Cluster, duo, solo
 from tests.support.team_cases import progress
 
 from teamrun.agents import AssistantAgent
+from teamrun.components.registry import Registry
+from teamrun.core.refs import RunRef
 from teamrun.runs.log.spec import BEHAVIOUR
 from teamrun.runs.service.requests import Answer
 from teamrun.testing import ScriptedModel
+from teamrun.threads.requests import ThreadRequest
 from teamrun.tools.agent_tool import AgentTool
 from teamrun.tools.context import ToolContext
 from teamrun.tools.function import FunctionTool
 
-__all__ = ["FOLDER", "TOOLS", "cases"]
+__all__ = ["EXECUTED", "FOLDER", "Case", "answer_all", "cases", "cluster_of", "submit"]
 
 FOLDER = Path(__file__).parent
 
 
+EXECUTED: list[str | None] = []
+"""The ids of the calls of `count` that were executed in this process."""
+
+
 def count(context: ToolContext) -> str:
     """Count, and leave the count in a file."""
+    EXECUTED.append(context.call_id)
     context.state["calls"] = context.state.get("calls", 0) + 1
     context.artifacts.write("count.txt", str(context.state["calls"]))
     return f"{context.state['calls']}"
@@ -52,6 +63,7 @@ TOOLS = [
             "helper", ScriptedModel([_calls("count"), "counted", "again"]), tools=[COUNT]
         )
     ),
+    *TOOLS_OF_SHAPES,
 ]
 
 Case = tuple[dict[str, Any], dict[str, list[Any]]]
@@ -172,24 +184,50 @@ def cases() -> dict[str, Case]:
             },
         ),
         "selection": (selector, {"selector": ["b", "a", "b"], "a": ["x"], "b": ["y", "z"]}),
+        **SHAPES,
     }
 
 
+def cluster_of(team: Mapping[str, Any], script: dict[str, list[Any]], **parts: Any) -> Cluster:
+    """A deployment in this process that has the tools and the agents of all cases."""
+    model = ScriptedModel(script, record=True)
+    registry = Registry.of(teams={"team": team}, models={"m": model}, tools=TOOLS, agents=AGENTS)
+    return Cluster({}, team={}, model=model, registry=registry, **parts)
+
+
+async def submit(cluster: Cluster, name: str) -> RunRef:
+    """Submit the run of a case; that of `thread` continues a conversation."""
+    if name != "thread":
+        return await cluster.submit()
+    thread = (await cluster.threads.create(TENANT, ThreadRequest())).thread
+    first = await cluster.submit(thread_id=thread.id)
+    await _executed(cluster, first, "w0")
+    return await cluster.submit("go on", thread_id=thread.id)
+
+
+async def answer_all(cluster: Cluster, ref: RunRef) -> None:
+    """Answer everything that the run asks people for."""
+    for action in (await cluster.service.get(TENANT, ref.run_id)).required_actions:
+        answer = Answer(action_id=action.id, content="yes")
+        if action.type == "approval":
+            answer = Answer(action_id=action.id, decision="approve")
+        await cluster.service.answer(TENANT, ref.run_id, answer)
+
+
+async def _executed(cluster: Cluster, ref: RunRef, owner: str) -> None:
+    worker = cluster.worker(owner)
+    await worker.execute(ref)
+    await worker.close()
+
+
 async def record(name: str) -> dict[str, Any]:
-    """Execute a case, with two workers if it waits in between, and return its log."""
+    """Execute a case, with another worker after each wait, and return its log."""
     team, script = cases()[name]
-    cluster = Cluster(script, team=team, tools=[*TOOLS])
-    ref = await cluster.submit()
-    for owner in ("w1", "w2"):
-        worker = cluster.worker(owner)
-        await worker.execute(ref)
-        await worker.close()
-        run = await cluster.service.get(TENANT, ref.run_id)
-        for action in run.required_actions:
-            answer = Answer(action_id=action.id, content="yes")
-            if action.type == "approval":
-                answer = Answer(action_id=action.id, decision="approve")
-            await cluster.service.answer(TENANT, ref.run_id, answer)
+    cluster = cluster_of(team, script)
+    ref = await submit(cluster, name)
+    for owner in ("w1", "w2", "w3"):
+        await _executed(cluster, ref, owner)
+        await answer_all(cluster, ref)
     return {"team": team, "log": await cluster.log(ref).documents_on(0)}
 
 

@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.support.mortal_store import MortalStore, until_dead
 from tests.support.runs import TENANT, Cluster, solo
-from tests.unit.batches.test_crashes import MortalStore, until_dead
 
 from teamrun.components.registry import Registry
 from teamrun.core.refs import RunRef
