@@ -78,7 +78,8 @@ class StoredTeam(_Record):
     latest: int = 1
     """The newest version."""
     revision: int = 1
-    """Increases with each change of the team."""
+    """The number of the newest change of the team, in the order of all changes of the tenant's
+    teams. So a team that is deleted and created again has a revision that no other has had."""
     created_at: datetime
     updated_at: datetime
 

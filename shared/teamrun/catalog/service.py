@@ -152,18 +152,22 @@ class TeamService(TeamQueries):
         )
         first = self._new_version(1, resolved, request.comment, now, None)
 
-        def add(index: TeamIndex) -> TeamIndex | None:
-            if index.find(team_id) is not None:
-                return None
+        def check(index: TeamIndex) -> None:
             self._check_free(index, name)
             if len(index.teams) >= MOST_TEAMS:
                 raise TooManyTeams(
                     f"A tenant has at most {MOST_TEAMS} teams; delete one that is not used."
                 )
-            return bounded(index, index.having(team))
+            bounded(index, index.having(team))
+
+        def add(index: TeamIndex, number: int) -> TeamIndex | None:
+            if index.find(team_id) is not None:
+                return None
+            check(index)
+            return index.having(team.model_copy(update={"revision": number}))
 
         try:
-            add(await self._stored.index(tenant))  # nothing is written for a name that is taken
+            check(await self._stored.index(tenant))  # nothing is written for a name that is taken
             await self._stored.add_version(tenant, team_id, first)
             index = await self._stored.change(tenant, add)
         except (TeamNameTaken, TooManyTeams):
@@ -216,7 +220,7 @@ class TeamService(TeamQueries):
         # back.
         await self._store.put_new(deleted_key(tenant, team.id), b"")
 
-        def remove(index: TeamIndex) -> TeamIndex | None:
+        def remove(index: TeamIndex, _: int) -> TeamIndex | None:
             found = index.find(team.id)
             if found is None:
                 return None
@@ -392,12 +396,12 @@ class TeamService(TeamQueries):
     ) -> StoredTeam:
         """The team, after the fields that `change` returns are written."""
 
-        def write(index: TeamIndex) -> TeamIndex | None:
+        def write(index: TeamIndex, number: int) -> TeamIndex | None:
             team = _in(index, team_id)
             after = team.model_copy(update=change(index, team))
             if after == team:
                 return None
-            more = {"revision": team.revision + 1, "updated_at": self._clock.now()}
+            more = {"revision": number, "updated_at": self._clock.now()}
             return limit(index, index.having(after.model_copy(update=more)))
 
         return _in(await self._stored.change(tenant, write), team_id)

@@ -45,21 +45,22 @@ class StoredTeams:
         return (await self._index(tenant))[1]
 
     async def change(
-        self, tenant: str, change: Callable[[TeamIndex], TeamIndex | None]
+        self, tenant: str, change: Callable[[TeamIndex, int], TeamIndex | None]
     ) -> TeamIndex:
         """Write the next version of an index.
 
         Args:
             tenant: The tenant.
-            change: Returns the changed index, or None to change nothing; it is called again if
-                another writer was first.
+            change: Returns the changed index, or None to change nothing; it is called with the
+                index and the number of the change, which increases for the tenant as a whole, and
+                again if another writer was first.
 
         Raises:
             StorageError: Storage does not respond, or the index is damaged.
         """
         for _ in range(_MOST_RACES):
             number, before = await self._index(tenant)
-            if (after := change(before)) is None:
+            if (after := change(before, number + 1)) is None:
                 return before
             key = index_folder(tenant)
             if await write_version(self._store, key, number + 1, encoded(after)):

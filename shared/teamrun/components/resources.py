@@ -88,6 +88,7 @@ class TeamSummary(_Resource):
     description: str | None = None
     agents: list[str]
     models: list[ModelUse]
+    """What the profiles resolve to in this process; the `ETag` does not cover it."""
     tools: list[str]
     source: Annotated[TeamSource, OPEN] = "operator"
     """Whether the operator's file has the team, or a client has stored it."""
@@ -95,7 +96,8 @@ class TeamSummary(_Resource):
     """The versions that can be named `team@alias`."""
     metadata: dict[str, str] = {}
     revision: int | None = None
-    """Increases with each change of a stored team; its `ETag` is `"v{revision}"`."""
+    """Increases with each change of a stored team, not by one; its `ETag` is `"v{revision}"`. A team
+    that is deleted and created again has a higher one."""
     created_at: datetime | None = None
     updated_at: datetime | None = None
 

@@ -64,3 +64,29 @@ async def test_a_team_that_has_not_changed_is_304() -> None:
         seen = {"If-None-Match": (await w.client.get("/v1/teams/haiku")).headers["etag"]}
         await ok(w.client.post("/v1/teams/haiku/versions", json=solo("Three.")), 201)
         assert (await ok(w.client.get("/v1/teams/haiku", headers=seen)))["version"] == "3"
+
+
+async def test_the_tag_of_a_deleted_team_is_none_of_a_new_team_with_its_name() -> None:
+    async with haiku() as w:
+        at, tags = "/v1/teams/haiku", [(await w.client.get("/v1/teams/haiku")).headers["etag"]]
+        for _ in range(3):
+            await ok(w.client.delete(at, headers={"If-Match": tags[-1]}), 204)
+            body = {"name": "haiku", "team_spec": solo("One.")}
+            made = await w.client.post("/v1/teams", json=body)
+            assert made.headers["etag"] == (await w.client.get(at)).headers["etag"]
+            refused = w.client.delete(at, headers={"If-Match": tags[-1]})
+            assert (await failed(refused, 412))["code"] == "precondition_failed"
+            tags.append(made.headers["etag"])
+        assert len(set(tags)) == len(tags)
+
+
+async def test_the_tag_of_a_team_is_none_of_another_that_gets_its_name() -> None:
+    async with haiku() as w:
+        at = "/v1/teams/haiku"
+        seen = {"If-Match": (await w.client.get(at)).headers["etag"]}
+        body = {"name": "other", "team_spec": solo("One.")}
+        await ok(w.client.post("/v1/teams", json=body), 201)
+        for name, new in (("haiku", "old"), ("other", "haiku")):
+            patch = w.client.patch(f"/v1/teams/{name}", json={"name": new}, headers=ANY)
+            await ok(patch)
+        assert (await failed(w.client.delete(at, headers=seen), 412))["code"]
