@@ -48,8 +48,8 @@ _NAMES = """
     max_runs max_tokens max_turns metadata metrics_host metrics_port model namespace on_busy_thread
     on_invalid output ping_seconds port queue_url queues reason redis_url retention_days root_path
     run_id say secret_env source status store_url tag team team_revision team_version tenant thread
-    threads timeout_seconds to url venv wait_limit_seconds warm_mb warm_seconds watch webhook
-    webhook_events webhook_id worker_name yes
+    thread_revision threads timeout_seconds to url venv wait_limit_seconds warm_mb warm_seconds
+    watch webhook webhook_events webhook_id worker_name yes
 """
 
 VARIABLES = frozenset(f"{PREFIX}{name.upper()}" for name in _NAMES.split())

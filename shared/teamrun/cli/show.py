@@ -209,9 +209,11 @@ def _time(text: object) -> str:
 
 def _used(usage: RunUsage) -> str:
     cost = "unknown" if usage.cost_usd is None else f"${usage.cost_usd:f}"
+    # Agents and teams as tools are not counted: what they call is. So 0 would look wrong.
+    tools = f", tool calls: {usage.tool_calls}" if usage.tool_calls else ""
     return (
-        f"Model calls: {usage.model_calls}, tool calls: {usage.tool_calls}, tokens: "
-        f"{usage.input_tokens} in, {usage.output_tokens} out, cost: {cost}"
+        f"Model calls: {usage.model_calls}{tools}, tokens: {usage.input_tokens} in,"
+        f" {usage.output_tokens} out, cost: {cost}"
     )
 
 

@@ -15,6 +15,7 @@ from teamrun.cli.watch import watch_to_end
 from teamrun.cli.webhook import WebhookEventsOption, WebhookOption, webhook
 from teamrun.client.calls import runs as calls
 from teamrun.errors import UsageError
+from teamrun.runs.log.spec import BusyPolicy
 
 __all__ = ["EXAMPLE", "command", "pair"]
 
@@ -32,6 +33,7 @@ EXAMPLE = 'teamrun submit analysts "Which region sold most?" --watch'
 
 
 def command(
+    context: typer.Context,
     team: Annotated[
         str, typer.Argument(envvar="TEAMRUN_TEAM", help="A team's name, or a .json file with one.")
     ],
@@ -105,13 +107,20 @@ def command(
         limits=limits(max_cost_usd=max_cost_usd, timeout_seconds=timeout_seconds),
         delay_seconds=delay_seconds,
         thread_id=thread,
-        on_busy_thread=None if on_busy_thread is None else on_busy_thread.value,
+        on_busy_thread=_policy(context, on_busy_thread, thread),
         webhook=webhook(webhook_url, webhook_events),
     )
     with connect(url, api_key) as client:
         run = print_value(client, call, lambda run: run.id, as_json=json_)
         if watch:
             watch_to_end(client, run.id, as_json=json_)
+
+
+def _policy(context: typer.Context, given: OnBusy | None, thread: str | None) -> BusyPolicy | None:
+    """The policy of the option; that of the environment only concerns runs of a thread."""
+    source = context.get_parameter_source("on_busy_thread")
+    is_usual = source is not None and source.name == "ENVIRONMENT"
+    return None if given is None or (thread is None and is_usual) else given.value
 
 
 def pair(text: str) -> tuple[str, str]:

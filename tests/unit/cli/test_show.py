@@ -186,7 +186,13 @@ def test_the_end_shows_usage_and_cost() -> None:
     view.summary(run_that_used(usage))
 
     out = file.getvalue()
-    assert [text in out for text in ("3", "1", "70 in", "5 out", "$0.0012")] == [True] * 5
+    assert out.endswith("Model calls: 3, tool calls: 1, tokens: 70 in, 5 out, cost: $0.0012\n")
+
+
+def test_the_end_shows_no_tool_calls_if_there_are_none() -> None:
+    file = StringIO()
+    EventView(Console(file=file, width=200)).summary(run_that_used(RunUsage(model_calls=1)))
+    assert "Model calls: 1, tokens: 0 in, 0 out" in file.getvalue()
 
 
 def run_that_used(usage: RunUsage) -> Run:
