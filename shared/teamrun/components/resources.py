@@ -96,8 +96,8 @@ class TeamSummary(_Resource):
     """The versions that can be named `team@alias`."""
     metadata: dict[str, str] = {}
     revision: int | None = None
-    """Increases with each change of a stored team, not by one; its `ETag` is `"v{revision}"`. A team
-    that is deleted and created again has a higher one."""
+    """Increases with each change of a stored team, not by one; its `ETag` is `"v{revision}"`.
+    A team that is deleted and created again has a higher one."""
     created_at: datetime | None = None
     updated_at: datetime | None = None
 

@@ -7,12 +7,13 @@ state from which it had begun itself, so nothing before it has to be read.
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from teamrun.core.refs import RunRef
 from teamrun.errors import UnreadableEntry
 from teamrun.json_types import JsonObject
 from teamrun.runs.log.entries import Entry, calls_of
+from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.reader import RunReader
 from teamrun.runs.log.spec import ThreadPart
 from teamrun.runs.log.state import RunState
@@ -20,7 +21,20 @@ from teamrun.threads.ends import RunEnds
 from teamrun.threads.log import ThreadLogs
 from teamrun.threads.records import ThreadState
 
-__all__ = ["Conversation"]
+__all__ = ["Conversation", "Said"]
+
+_TOGETHER: Final = 16
+"""How many entries of a run's log are read together for its messages."""
+
+
+class Said(NamedTuple):
+    """A message of a run."""
+
+    entry: int
+    """The number of the entry of the run's log that has it."""
+    index: int
+    """Its place among the events of that entry."""
+    message: JsonObject
 
 
 class _Left(NamedTuple):
@@ -83,13 +97,29 @@ class Conversation:
                     return state.runs[each.place].run_id, each.run.end.state
         return None, None
 
-    async def said(self, ref: RunRef) -> list[JsonObject]:
-        """The messages of a run, as its log has them.
+    async def said(
+        self, ref: RunRef, *, most: int, after: tuple[int, int] | None = None
+    ) -> list[Said]:
+        """The next messages of a run, without those that it has taken over from others.
+
+        Args:
+            ref: The run.
+            most: The number of messages that are enough; a few more may be returned.
+            after: The entry and the index of the last message that is known.
 
         Raises:
             StorageError: Storage does not respond, or the log is unreadable.
         """
-        return _said(await self._reader.log(ref).read())
+        log, found = self._reader.log(ref), list[Said]()
+        n = 0 if after is None else after[0]
+        taken = await _taken(log) if n else None
+        while len(found) < most and (entries := await log.read_some(n, _TOGETHER)):
+            if taken is None and (pinned := _pinned(entries)) is not None:
+                taken = _ids(pinned)
+            said = [each for each in _said(entries) if each.message["id"] not in (taken or ())]
+            found += [each for each in said if after is None or each[:2] > after]
+            n += len(entries)
+        return found
 
     async def _candidates(
         self, tenant: str, state: ThreadState, place: int
@@ -119,7 +149,7 @@ class Conversation:
         if pinned is None:  # it was interrupted before it had begun
             return None
         # Those that it had taken over are among what it has said, if it came so far.
-        own = {message["id"]: message for message in _said(entries)}
+        own = {said.message["id"]: said.message for said in _said(entries)}
         taken = [message for message in pinned["messages"] if message["id"] not in own]
         return {"state": pinned["state"], "messages": [*taken, *own.values()]}
 
@@ -133,10 +163,24 @@ def _pinned(entries: list[Entry]) -> JsonObject | None:
     return None
 
 
-def _said(entries: list[Entry]) -> list[JsonObject]:
+async def _taken(log: RunLog) -> set[str]:
+    """The ids of the messages that a run has taken over; it did so before it said anything."""
+    n = 0
+    while entries := await log.read_some(n, _TOGETHER):
+        if (pinned := _pinned(entries)) is not None:
+            return _ids(pinned)
+        n += len(entries)
+    return set()
+
+
+def _ids(pinned: JsonObject) -> set[str]:
+    return {message["id"] for message in pinned["messages"]}
+
+
+def _said(entries: list[Entry]) -> list[Said]:
     return [
-        event.data["message"]
+        Said(entry.n, index, event.data["message"])
         for entry in entries
-        for event in entry.events
+        for index, event in enumerate(entry.events)
         if event.type == "message.created"
     ]

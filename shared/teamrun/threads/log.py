@@ -12,12 +12,8 @@ from teamrun.core.clock import Clock
 from teamrun.errors import StorageError, ThreadNotFound
 from teamrun.storage.base import ObjectStore
 from teamrun.storage.versions import version_key
-from teamrun.threads.records import (
-    ThreadBody,
-    ThreadEntry,
-    ThreadState,
-    entry_folder,
-)
+from teamrun.threads.pages import PAGE, ThreadPages
+from teamrun.threads.records import ThreadBody, ThreadEntry, ThreadState, entry_folder
 
 __all__ = ["ThreadLogs", "thread_not_found"]
 
@@ -36,6 +32,7 @@ class ThreadLogs:
     def __init__(self, store: ObjectStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+        self._pages = ThreadPages(store)
         self._states: dict[tuple[str, str], ThreadState] = {}
 
     async def state(self, tenant: str, thread_id: str) -> ThreadState:
@@ -57,21 +54,39 @@ class ThreadLogs:
             StorageError: Storage does not respond, or a newer release has written to the log.
         """
         state = self._states.get((tenant, thread_id)) or ThreadState(thread_id)
-        folder = entry_folder(tenant, thread_id)
-        count = 1 if state.entries else _AT_FIRST
-        while True:
-            numbers = range(state.entries, state.entries + count)
-            # `version_key` counts from 1, entries from 0; only the form of the name matters.
-            found = await self._store.get_many([version_key(folder, n) for n in numbers])
-            for n, data in zip(numbers, found, strict=True):
-                if data is None:
-                    if not state.entries:
-                        return None
-                    self._keep((tenant, thread_id), state)
-                    return state
-                if n == state.entries:  # else another coroutine has applied it
-                    _apply(state, data, version_key(folder, n))
+        is_new, folder = not state.entries, entry_folder(tenant, thread_id)
+        count = _AT_FIRST if is_new else 1
+        goes_on = await self._read_on(state, folder, count)
+        pages = await self._pages.read(tenant, thread_id) if is_new and goes_on else []
+        for k, page in enumerate(pages):
+            if page is None:
+                await self._read_on(state, folder, (k + 1) * PAGE - state.entries)
+            for entry in page or ():
+                if entry.n == state.entries:
+                    state.apply(entry)
+        while goes_on:
             count = min(2 * count, _TOGETHER)
+            goes_on = await self._read_on(state, folder, count)
+        if not state.entries:
+            return None
+        self._keep((tenant, thread_id), state)
+        if is_new:  # a process ended before it had written a page, or an earlier release wrote none
+            present = {k for k, page in enumerate(pages) if page is not None}
+            missing = [k for k in range(state.entries // PAGE) if k not in present]
+            await self._pages.write(tenant, thread_id, missing)
+        return state
+
+    async def _read_on(self, state: ThreadState, folder: str, count: int) -> bool:
+        """Apply the next entries; False if there are fewer than `count`."""
+        numbers = range(state.entries, state.entries + count)
+        # `version_key` counts from 1, entries from 0; only the form of the name matters.
+        found = await self._store.get_many([version_key(folder, n) for n in numbers])
+        for n, data in zip(numbers, found, strict=True):
+            if data is None:
+                return False
+            if n == state.entries:  # else another coroutine has applied it
+                _apply(state, data, version_key(folder, n))
+        return True
 
     async def append(self, tenant: str, thread_id: str, entries: int, body: ThreadBody) -> bool:
         """Write entry number `entries`; False if another writer was first.
@@ -88,6 +103,8 @@ class ThreadLogs:
         state = self._states.get((tenant, thread_id))
         if state is not None and state.entries == entries:
             state.apply(entry)
+        if (entries + 1) % PAGE == 0:
+            await self._pages.write(tenant, thread_id, [entries // PAGE])
         return True
 
     def _keep(self, key: tuple[str, str], state: ThreadState) -> None:

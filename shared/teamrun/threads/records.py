@@ -1,6 +1,7 @@
 """The log of a thread: which runs continue it, in their order.
 
     t/{tenant}/threads/{h2}/{thread_id}/log/{n:06d}.json   the entries
+    t/{tenant}/threads/{h2}/{thread_id}/pages/{k:06d}.jsonl   copies of 64 entries (`pages.py`)
     t/{tenant}/thread-list/{inverted ms}.{thread_id}       the marker by which a thread is listed
 
 | entry | meaning |
@@ -40,6 +41,7 @@ __all__ = [
     "ThreadState",
     "entry_folder",
     "list_key",
+    "page_key",
     "thread_list_folder",
 ]
 
@@ -50,8 +52,17 @@ INTERRUPTING = frozenset[BusyPolicy]({"interrupt", "rollback"})
 
 def entry_folder(tenant: str, thread_id: str) -> str:
     """The entries of a thread's log."""
+    return f"{_folder(tenant, thread_id)}log/"
+
+
+def page_key(tenant: str, thread_id: str, number: int) -> str:
+    """A copy of many entries."""
+    return f"{_folder(tenant, thread_id)}pages/{number:06d}.jsonl"
+
+
+def _folder(tenant: str, thread_id: str) -> str:
     spread = hashlib.sha256(thread_id.encode()).hexdigest()[:2]
-    return f"t/{tenant}/threads/{spread}/{thread_id}/log/"
+    return f"t/{tenant}/threads/{spread}/{thread_id}/"
 
 
 def thread_list_folder(tenant: str) -> str:
@@ -147,7 +158,8 @@ class ThreadState:
         self.thread_id = thread_id
         self.entries = 0
         self.metadata: dict[str, str] = {}
-        self.request_hash = ""
+        self.request_hash: str | None = None
+        """The digest of the request that created the thread; None if entry 0 is damaged."""
         self.created_at = self.updated_at = id_time(thread_id)
         self.runs: list[Joined] = []
         """The runs, in their order."""

@@ -57,8 +57,8 @@ class ThreadMessages(_Resource):
     next_cursor: str | None = None
     has_more: bool = False
     unreadable_run_ids: list[str] = []
-    """Runs up to the end of this page whose messages are missing, because their logs are damaged or
-    of a newer release."""
+    """Runs between the messages of this page whose own are missing, because their logs are damaged
+    or of a newer release."""
 
 
 class ThreadSnapshot(_Resource):

@@ -1,10 +1,8 @@
 """The operations on threads of the HTTP API."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
-from itertools import islice
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, NamedTuple
 
 from teamrun.core.clock import Clock
 from teamrun.core.ids import new_id
@@ -22,6 +20,7 @@ from teamrun.runs.log.keys import idempotency_key, is_list_name, list_path
 from teamrun.runs.service.requests import request_digest
 from teamrun.runs.service.resources import Run, RunPage
 from teamrun.storage.base import ObjectStore
+from teamrun.threads.conversation import Said
 from teamrun.threads.log import thread_not_found
 from teamrun.threads.records import (
     Changed,
@@ -44,6 +43,9 @@ from teamrun.threads.turns import ThreadTurns
 __all__ = ["CreatedThread", "ThreadService"]
 
 _CURSOR = "the cursor is invalid; send `next_cursor` of the page before, unchanged"
+
+_MOST_TOGETHER: Final = 8
+"""How many runs are read together for a page of messages."""
 
 ReadRun = Callable[[str, str], Awaitable[Run]]
 """Returns a run of a tenant."""
@@ -97,7 +99,7 @@ class ThreadService:
         is_new = await self._logs.append(tenant, thread_id, 0, created)
         state = await self._logs.any_state(tenant, thread_id)
         assert state is not None, "it has an entry"
-        if state.request_hash != digest:
+        if state.request_hash not in (None, digest):
             raise IdempotencyConflict(
                 "The Idempotency-Key was used with another request; use a new key."
             )
@@ -202,23 +204,37 @@ class ThreadService:
             UsageError: `after` is not a cursor.
         """
         state = await self._state(tenant, thread_id)
-        begin = 0 if after is None else _number(after)
-        found: list[ThreadMessage] = []
-        unreadable: list[str] = []
-        async with aclosing(self._conversation(tenant, state, unreadable)) as messages:
-            number = 0
-            async for message in messages:
-                if number >= begin:
-                    found.append(message)
-                number += 1
+        begin = _Place(0, None) if after is None else _place(state, after)
+        runs = [
+            joined.run_id
+            for joined in state.runs[begin.run :]
+            if joined.run_id not in state.dropped | state.removed
+        ]
+        known = {state.runs[begin.run].run_id: begin.message} if begin.message else {}
+        found: list[tuple[str, Said]] = []
+        unreadable: list[tuple[str, int]] = []
+        count = 1
+        while runs and len(found) <= limit:
+            # Runs may be long or short: each time twice as many are read together.
+            group, missing = runs[: min(count, limit + 1 - len(found))], limit + 1 - len(found)
+            read = await asyncio.gather(
+                *(self._said(RunRef(tenant, each), missing, known.get(each)) for each in group)
+            )
+            for run_id, said in zip(group, read, strict=True):
                 if len(found) > limit:
                     break
+                if said is None:
+                    unreadable.append((run_id, len(found)))
+                found += [(run_id, each) for each in said or ()]
+            runs, count = runs[len(group) :], min(2 * count, _MOST_TOGETHER)
+        page = found[:limit]
         has_more = len(found) > limit
         return ThreadMessages(
-            data=list(islice(found, limit)),
-            next_cursor=str(begin + limit) if has_more else None,
+            data=[ThreadMessage(run_id=run_id, message=said.message) for run_id, said in page],
+            next_cursor=_cursor(*page[-1]) if has_more else None,
             has_more=has_more,
-            unreadable_run_ids=unreadable,
+            # One behind the last message of this page comes with the next page.
+            unreadable_run_ids=[run_id for run_id, n in unreadable if n < limit or not has_more],
         )
 
     async def snapshot(self, tenant: str, thread_id: str) -> ThreadSnapshot:
@@ -227,23 +243,14 @@ class ThreadService:
         run_id, team_state = await self._turns.conversation.latest(tenant, state)
         return ThreadSnapshot(thread_id=thread_id, run_id=run_id, state=team_state)
 
-    async def _conversation(
-        self, tenant: str, state: ThreadState, unreadable: "list[str]"
-    ) -> AsyncGenerator[ThreadMessage, None]:
-        """The messages of all runs; those that a run has taken over from another come once."""
-        seen = set[str]()
-        for joined in state.runs:
-            if joined.run_id in state.dropped or joined.run_id in state.removed:
-                continue
-            try:
-                said = await self._turns.conversation.said(RunRef(tenant, joined.run_id))
-            except (UnreadableEntry, DamagedBlob):
-                unreadable.append(joined.run_id)
-                continue
-            for message in said:
-                if (message_id := str(message.get("id"))) not in seen:
-                    seen.add(message_id)
-                    yield ThreadMessage(run_id=joined.run_id, message=message)
+    async def _said(
+        self, ref: RunRef, most: int, after: tuple[int, int] | None
+    ) -> Sequence[Said] | None:
+        """The next messages of a run; None if it is unreadable."""
+        try:
+            return await self._turns.conversation.said(ref, most=most, after=after)
+        except (UnreadableEntry, DamagedBlob):
+            return None
 
     async def _state(self, tenant: str, thread_id: str) -> ThreadState:
         if not is_run_id(thread_id):
@@ -281,3 +288,24 @@ def _number(cursor: str) -> int:
     if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 9):
         raise UsageError(_CURSOR)
     return int(cursor)
+
+
+class _Place(NamedTuple):
+    """Where a page of messages begins."""
+
+    run: int
+    """The place of the run in the thread."""
+    message: tuple[int, int] | None
+    """The last message of this run that the client has; None: it has none."""
+
+
+def _cursor(run_id: str, said: Said) -> str:
+    """The cursor of a message names it: other runs may be deleted until the next page is read."""
+    return f"{run_id}.{said.entry}.{said.index}"
+
+
+def _place(state: ThreadState, cursor: str) -> _Place:
+    run_id, *numbers = cursor.rsplit(".", 2)
+    if run_id not in state.positions or len(numbers) != 2:
+        raise UsageError(_CURSOR)
+    return _Place(state.positions[run_id], (_number(numbers[0]), _number(numbers[1])))

@@ -11,6 +11,7 @@ from teamrun.core.refs import RunRef
 from teamrun.errors import RunNotFinished, StorageError, ThreadBusy
 from teamrun.runs.log.keys import entry_key
 from teamrun.runs.service.requests import RetryRequest, RunRequest
+from teamrun.threads.requests import ThreadPatch, ThreadRequest
 
 DAMAGE = [b"", b"garbage", b'{"v":1,"n":1,"body":{"kind":"joined"}}']
 
@@ -40,6 +41,27 @@ async def test_a_run_whose_entry_is_damaged_joins_again(data: bytes) -> None:
     assert [(await talk.run(ref)).status for ref in (first, second)] == ["completed"] * 2
     assert sorted(await talk.said()) == ["One", "Rain.", "Rain.", "Two"]
     assert (await shown(talk)).runs_count == 2
+
+
+async def test_a_thread_whose_first_entry_is_damaged_goes_on_without_its_metadata() -> None:
+    talk = await Conversation().begin()
+    threads, request = talk.cluster.threads, ThreadRequest(metadata={"a": "b"})
+    talk.thread_id = (await threads.create(TENANT, request, key="k")).thread.id
+    await talk.submit("One")
+    await talk.work()
+    [first] = [key for key in await entries(talk) if f"{talk.thread_id}/log/000000" in key]
+    await talk.cluster.store.put(first, b"garbage")
+
+    await talk.submit("Two")
+    await talk.work()
+    assert talk.heard(1) == ["One", "Rain.", "Two"]
+    thread = await shown(talk)
+    assert (thread.metadata, thread.runs_count, thread.created_at is not None) == ({}, 2, True)
+    again = await threads.create(TENANT, request, key="k")
+    assert (again.thread.id, again.replayed) == (talk.thread_id, True)
+    await threads.update(TENANT, talk.thread_id, ThreadPatch(metadata={"a": "b"}))
+    assert (await shown(talk)).metadata == {"a": "b"}
+    assert talk.thread_id in {each.id for each in (await threads.list(TENANT, limit=9)).data}
 
 
 async def test_a_run_whose_entry_is_damaged_later_keeps_its_place() -> None:
@@ -97,17 +119,17 @@ async def test_a_thread_is_busy_while_a_run_is_unreadable_until_that_is_given_up
     assert (await talk.run(second)).status == "completed"
 
 
-@pytest.mark.parametrize("also_parent", [False, True])
-async def test_a_retry_begins_with_what_its_run_had_read(also_parent: bool) -> None:
+@pytest.mark.parametrize("deleted", [{0}, {1}, {0, 1}], ids=["before it", "parent", "both"])
+async def test_a_retry_begins_with_what_its_run_had_read(deleted: set[int]) -> None:
     talk = await Conversation().begin()
-    first, second = [await talk.submit(task) for task in ("One", "Two")]
+    refs = [await talk.submit(task) for task in ("One", "Two")]
     await talk.work()
-    await talk.cluster.service.delete(TENANT, first.run_id)
-    await talk.cluster.service.retry(TENANT, second.run_id, RetryRequest())
-    if also_parent:  # nothing is left of what it had read
-        await talk.cluster.service.delete(TENANT, second.run_id)
+    await talk.cluster.service.retry(TENANT, refs[1].run_id, RetryRequest())
+    for number in deleted:
+        await talk.cluster.service.delete(TENANT, refs[number].run_id)
     await talk.work()
-    assert talk.heard(2) == (["Two"] if also_parent else ["One", "Rain.", "Two"])
+    # If both are deleted, nothing is left of what it had read.
+    assert talk.heard(2) == (["Two"] if len(deleted) == 2 else ["One", "Rain.", "Two"])
 
 
 async def test_the_run_after_a_deleted_one_continues_from_the_one_before_that() -> None:

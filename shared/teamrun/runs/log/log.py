@@ -138,6 +138,19 @@ class RunLog:
             return None
         return [self._parse(data, n) for n, data in enumerate(await self._present(keys, 0))]
 
+    async def read_some(self, start: int, most: int) -> list[Entry]:
+        """At most `most` entries from number `start` on; fewer only at the end. It costs one LIST.
+
+        Raises:
+            UnreadableEntry: An entry is missing, damaged or was written by a newer release.
+            Unavailable: Storage does not respond.
+        """
+        async with self._refused(start):
+            after = self._key(start - 1) if start else ""
+            keys = await self._store.list(self._folder, after=after, limit=most)
+        data = await self._present(keys, start)
+        return [self._parse(each, n) for n, each in enumerate(data, start)]
+
     async def read_next(self, n: int) -> Entry | None:
         """Entry `n`, or None if it does not exist: a cheap check whether a log has grown."""
         found = await self._fetch_on(n, most=1)
