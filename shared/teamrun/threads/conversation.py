@@ -32,7 +32,7 @@ class Said(NamedTuple):
 
     entry: int
     """The number of the entry of the run's log that has it."""
-    index: int
+    event: int
     """Its place among the events of that entry."""
     message: JsonObject
 
@@ -105,7 +105,7 @@ class Conversation:
         Args:
             ref: The run.
             most: The number of messages that are enough; a few more may be returned.
-            after: The entry and the index of the last message that is known.
+            after: The entry and the event of the last message that is known.
 
         Raises:
             StorageError: Storage does not respond, or the log is unreadable.

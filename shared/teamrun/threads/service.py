@@ -301,7 +301,7 @@ class _Place(NamedTuple):
 
 def _cursor(run_id: str, said: Said) -> str:
     """The cursor of a message names it: other runs may be deleted until the next page is read."""
-    return f"{run_id}.{said.entry}.{said.index}"
+    return f"{run_id}.{said.entry}.{said.event}"
 
 
 def _place(state: ThreadState, cursor: str) -> _Place:
