@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from functools import cache
 from typing import cast
 
 from fastapi import APIRouter, FastAPI
@@ -143,9 +144,10 @@ def api_of(app: FastAPI) -> Api:
     return cast(Api, app.state.api)
 
 
+@cache
 def described() -> JsonObject:
-    """The OpenAPI document, which does not depend on any part."""
-    return _bare().openapi()
+    """The OpenAPI document, which depends on no part; every caller gets the same object."""
+    return document(_bare(), _ROUTES)
 
 
 def _bare(root_path: str = "") -> FastAPI:
@@ -156,17 +158,10 @@ def _bare(root_path: str = "") -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        # `include_router` would make every route once more, at the first request that looks at it.
+        routes=_ROUTES,
     )
-    for router in _ROUTERS:
-        app.include_router(router)
-    made: JsonObject = {}
-
-    def openapi() -> JsonObject:
-        if not made:
-            made.update(document(app, _ROUTES))
-        return made
-
-    app.openapi = openapi
+    app.openapi = lambda: {**described(), "servers": app.servers}
     app.add_exception_handler(TeamrunError, _failed)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _refused)
