@@ -1,12 +1,12 @@
 """The clients under contract, each with the same scripted steps."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
 from tests.contract.models.services import SERVICES, scene
-from tests.support.bedrock import use_keys
+from tests.support.bedrock import shared_data_files, use_keys
 from tests.support.model_replies import Reply, ToolCall
 
 from teamrun.models import ChatCompletionClient
@@ -54,6 +54,12 @@ def reply(step: ScriptStep) -> Reply:
         prompt_tokens=usage.prompt_tokens if usage else 1,
         completion_tokens=usage.completion_tokens if usage else 1,
     )
+
+
+@pytest.fixture(autouse=True, scope="package")
+def quick_aws() -> Iterator[None]:
+    with shared_data_files():
+        yield
 
 
 @pytest.fixture(autouse=True)
