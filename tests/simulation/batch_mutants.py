@@ -137,7 +137,7 @@ BATCH_MUTANTS = (
         "batches: start items after a cancel",
         _start_items_after_a_cancel,
         has_batch=True,
-        seed=159028464907936,
+        seed=68056516462639,
     ),
     Mutant(
         "batches: new ids for the runs of items",
@@ -149,6 +149,6 @@ BATCH_MUTANTS = (
         "batches: end without the items in flight",
         _end_without_the_items_in_flight,
         has_batch=True,
-        seed=166668457880388,
+        seed=203251690176099,
     ),
 )

@@ -428,7 +428,7 @@ def _frozen_apart(weather: Weather) -> Weather:
 
 MUTANTS = (
     Mutant("drop the fence", _no_fence, focus=_zombies, seed=27762074141154),
-    Mutant("overwrite instead of put-if-absent", _overwrite, seed=186090004922077),
+    Mutant("overwrite instead of put-if-absent", _overwrite, seed=96438258762403),
     Mutant("skip the nonce", _no_nonce, seed=122385486557101),
     Mutant("no reaper", sweeps=False, seed=122127076343715),
     Mutant("enqueue and answer before the write", _enqueue_before_write, seed=146897661624877),
@@ -458,7 +458,7 @@ MUTANTS = (
         "take over at once after a flush",
         _take_over_after_a_flush,
         focus=_flushes,
-        seed=161770774729439,
+        seed=36597361620288,
     ),
     Mutant("begin a write without an intent", _no_intent, seed=53831916081527),
     Mutant("repeat a write whose outcome is unknown", _repeat_what_is_unknown, seed=10850920447107),
@@ -499,7 +499,7 @@ MUTANTS = (
     Mutant(
         "continue from a snapshot without what followed it",
         _skip_what_followed_a_snapshot,
-        seed=242305820278153,
+        seed=220082217626480,
     ),
     *HOOK_MUTANTS,
     *BATCH_MUTANTS,

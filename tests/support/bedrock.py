@@ -1,6 +1,6 @@
 """What tests of Bedrock's client share."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import cache
 
@@ -22,7 +22,7 @@ def use_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def shared_data_files() -> Iterator[None]:
+def shared_data_files() -> Generator[None]:
     """All sessions of the AWS SDK share what they read from its data files.
 
     Each session would read and parse them again, which takes 150 ms.
