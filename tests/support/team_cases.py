@@ -88,6 +88,12 @@ TEAM_CASES = [
         team={"shared_memory": True},
         contains='{"n": [1]}',
     ),
+    case(
+        "objectives and constraints",
+        ["One"],
+        team={"objectives": ["Win"], "constraints": ["Be brief"]},
+        contains="One",
+    ),
     stops("max_messages", {"type": "max_messages", "max_messages": 3}),
     stops(
         "max_messages with events",
@@ -282,7 +288,7 @@ TEAM_CASES = [
         for type, last, options in (
             ("sequential", "b", {}),
             ("concurrent", "b", {"synthesizer": "c", "final_prompt": "Combine."}),
-            ("hierarchical", "End", {"manager": "b", "rounds": 1, "final_prompt": "Answer."}),
+            ("hierarchical", "End", {"lead": "b", "rounds": 1, "final_prompt": "Answer."}),
             ("debate", "a: look", {"judge": "b", "rounds": 1, "final_prompt": "Judge."}),
             ("competitive", "a: look", {"judge": "c", "enough": 2, "final_prompt": "{names}?"}),
         )

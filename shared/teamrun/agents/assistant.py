@@ -65,6 +65,7 @@ from teamrun.messages.llm import (
 )
 from teamrun.messages.made import (
     checked_answer,
+    extended,
     instructions,
     made_answer,
     made_message,
@@ -231,6 +232,11 @@ class AssistantAgent(BaseChatAgent):
     def system_message(self) -> str | None:
         """The instructions for the model."""
         return str(self._system_messages[0].content) if self._system_messages else None
+
+    def add_instructions(self, text: str) -> bool:
+        """Add a text to the system message."""
+        self._system_messages = extended(self._system_messages, text)
+        return True
 
     def _check_tools(self, *, has_workbench: bool) -> None:
         callable_tools = self._model_client.model_info["function_calling"]

@@ -79,6 +79,10 @@ class BaseChatAgent(ComponentBase[BaseModel], ABC):
         watched(self).add(moment, hook)
         return self
 
+    def add_instructions(self, text: str) -> bool:
+        """Add a text to the system message; False: the agent has none for a model."""
+        return False
+
     @contextmanager
     def _taking_turn(self) -> Generator[None]:
         self._lifecycle = AgentState.RUNNING

@@ -29,7 +29,7 @@ from teamrun.messages.chat import BaseChatMessage, HandoffMessage, TextMessage
 from teamrun.messages.code import CodeBlock, CodeExecutionEvent, CodeGenerationEvent, CodeResult
 from teamrun.messages.events import ModelClientStreamingChunkEvent, ThoughtEvent
 from teamrun.messages.llm import CreateResult, LLMMessage, UserMessage
-from teamrun.messages.made import checked_answer, instructions, made_answer, made_message
+from teamrun.messages.made import checked_answer, extended, instructions, made_answer, made_message
 from teamrun.messages.origin import new_id
 from teamrun.models.base import ChatCompletionClient
 from teamrun.tools.threads import run_in_thread
@@ -213,6 +213,12 @@ class CodeExecutorAgent(BaseChatAgent):
     def model_context(self) -> ChatCompletionContext:
         """The conversation of the model."""
         return self._model_context
+
+    def add_instructions(self, text: str) -> bool:
+        """Add a text to the system message, if there is a model."""
+        if self._model_client is not None:
+            self._system_messages = extended(self._system_messages, text)
+        return self._model_client is not None
 
     async def on_messages(
         self,

@@ -82,6 +82,10 @@ class MessageFilterAgent(BaseChatAgent):
         inner = self._wrapped_agent
         return inner.speaks_as if isinstance(inner, MessageFilterAgent) else inner.name
 
+    def add_instructions(self, text: str) -> bool:
+        """Add a text to the system message of the other agent."""
+        return self._wrapped_agent.add_instructions(text)
+
     def copy_with(self, wrapped_agent: BaseChatAgent) -> "MessageFilterAgent":
         """The same filter before another agent."""
         return MessageFilterAgent(self._name, wrapped_agent, self._filter)

@@ -27,6 +27,7 @@ from teamrun.messages.origin import new_id, now
 
 __all__ = [
     "checked_answer",
+    "extended",
     "instructions",
     "made_answer",
     "made_handoff",
@@ -90,6 +91,12 @@ def instructions(content: str) -> SystemMessage:
 def made_question(content: str) -> UserMessage:
     """A text for a model, as a user's."""
     return made(UserMessage, {"content": content, "source": "user", "type": "UserMessage"})
+
+
+def extended(before: Sequence[LLMMessage], text: str) -> list[LLMMessage]:
+    """Instructions with a further text, once, as one message: some models take no second one."""
+    texts = [str(message.content) for message in before]
+    return [instructions("\n\n".join(texts if text in "".join(texts) else [*texts, text]))]
 
 
 def checked_answer(result: CreateResult) -> CreateResult:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 from pydantic import BaseModel
 
 from teamrun import teams
-from teamrun.agents.base import messages_of_task
+from teamrun.agents.base import BaseChatAgent, messages_of_task
 from teamrun.conditions.base import TerminationCondition
 from teamrun.core import actors
 from teamrun.core.cancel_scope import cancelled_by
@@ -241,6 +241,32 @@ class BaseGroupChat(Turns, ComponentBase[BaseModel]):
         for agent in self._agents():
             if isinstance(agent, AssistantAgent) and "read_shared_memory" not in agent.tools:
                 agent.tools.extend(self.shared_memory.tools())
+        return self
+
+    def instruct(self, *, objectives: Sequence[str] = (), constraints: Sequence[str] = ()) -> Self:
+        """Add objectives and constraints to the system messages of the members.
+
+        These are the agents of the team, and of teams in it, that have a model and a system
+        message: `AssistantAgent` and `CodeExecutorAgent`, and those in a `MessageFilterAgent`.
+
+        Args:
+            objectives: What the team is to achieve.
+            constraints: What each answer has to satisfy.
+
+        Raises:
+            ValueError: There is no such member.
+        """
+        # Imported late: few teams have them.
+        from teamrun.teams.objectives import objectives_text
+
+        text = objectives_text(self._name, objectives, constraints)
+        agents = [agent for agent in self._agents() if isinstance(agent, BaseChatAgent)]
+        instructed = [agent for agent in agents if text and agent.add_instructions(text)]
+        if text and not instructed:
+            raise ValueError(
+                f"The team {self._name!r} has objectives or constraints, and no member with a "
+                "system message; write them into the task."
+            )
         return self
 
     def _agents(self) -> Iterator[ChatAgent]:

@@ -100,7 +100,11 @@ class TeamBuilder:
             options["termination_condition"] = build_condition(definition.termination)
         build = load(TEAMS[definition.type].build)
         team: BaseGroupChat = build(definition, participants, options, path, self)
-        return team.open_shared_memory() if definition.shared_memory else team
+        if definition.shared_memory:
+            team.open_shared_memory()
+        return team.instruct(
+            objectives=definition.objectives or (), constraints=definition.constraints or ()
+        )
 
     def participant(self, definition: ParticipantDefinition, path: str) -> ChatAgent | Team:
         """The agent or team at a path."""

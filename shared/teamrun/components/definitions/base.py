@@ -15,6 +15,8 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     StringConstraints,
+    ValidationInfo,
+    field_validator,
 )
 from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
@@ -62,6 +64,7 @@ AgentName = Annotated[str, StringConstraints(pattern=_AGENT, max_length=_LONGEST
 TeamName = Annotated[str, StringConstraints(pattern=_TEAM, max_length=_LONGEST_NAME)]
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 MemberName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Line = Annotated[str, StringConstraints(min_length=1)]
 ToolName = Annotated[str, StringConstraints(pattern=_TOOL, max_length=_LONGEST_NAME)]
 
 
@@ -203,6 +206,11 @@ class BaseParticipantDefinition(Part):
         """The agents whose names its messages have as their source."""
         return (self,)
 
+    @property
+    def is_instructed(self) -> bool:
+        """Whether it has a model and a system message for it."""
+        return "system_message" in type(self).model_fields and bool(self.uses.models)
+
 
 class BaseAgentDefinition(BaseParticipantDefinition):
     """An agent of any kind."""
@@ -267,8 +275,26 @@ class BaseTeamDefinition(BaseParticipantDefinition):
     """Agents, or teams in this one, whose last message is the output of a run; None: of all."""
     shared_memory: Switch | None = None
     """Whether the assistants have tools for keys and values that they share; None: no."""
+    objectives: tuple[Line, ...] | None = None
+    """What the team is to achieve; part of the system messages of its agents."""
+    constraints: tuple[Line, ...] | None = None
+    """What each answer has to satisfy; part of the system messages, too."""
 
     inner_fields: ClassVar[tuple[str, ...]] = ("participants",)
+
+    @field_validator("objectives", "constraints")
+    @classmethod
+    def _someone_reads_them(
+        cls, lines: tuple[str, ...] | None, info: ValidationInfo
+    ) -> tuple[str, ...] | None:
+        members: tuple[BaseParticipantDefinition, ...] = info.data.get("participants", ())
+        voices = [voice for member in members for voice in member.voices]
+        if lines and members and not any(voice.is_instructed for voice in voices):
+            raise ValueError(
+                "is for agents with a model and a system message, of which the team has none;"
+                " write it into the task"
+            )
+        return lines
 
     @property
     def names(self) -> list[str]:

@@ -90,13 +90,13 @@ _TEAM_ALIASES: Final = {
 }
 
 
-def _staged(type: str, name: str) -> TeamKind:
+def _staged(type: str, name: str, **aliases: str) -> TeamKind:
     """A row of a team that works in steps."""
     return TeamKind(
         type,
         definition=f"{_DEFINITIONS}.staged:{name.removesuffix('GroupChat')}Definition",
         names=(name,),
-        aliases=_TEAM_ALIASES,
+        aliases=_TEAM_ALIASES | aliases,
         build=f"{_BUILDING}.staged:build_staged",
         autogen=COMPONENTS[name].provider,
     )
@@ -146,7 +146,7 @@ TEAMS: Final = Table(
     ),
     _staged("sequential", "SequentialGroupChat"),
     _staged("concurrent", "ConcurrentGroupChat"),
-    _staged("hierarchical", "HierarchicalGroupChat"),
+    _staged("hierarchical", "HierarchicalGroupChat", lead="manager"),
     _staged("debate", "DebateGroupChat"),
     _staged("competitive", "CompetitiveGroupChat"),
 )

@@ -40,6 +40,7 @@ _REFUSED: Mapping[str, tuple[ProblemCode, str]] = {
     ),
     "provider": ("unknown_provider", _PROVIDER),
     "model_client": ("unknown_field", "name a model profile in 'model'"),
+    "lead": ("unknown_field", "only a team of type 'hierarchical' has a lead, its 'manager'"),
 }
 
 
