@@ -1,7 +1,7 @@
 """The provider-neutral conversation with a model: requests and responses."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -60,6 +60,9 @@ class FunctionCall:
     """The provider's data of the call."""
 
 
+_PARTS: Final = ("cached_tokens", "reasoning_tokens")
+
+
 @dataclass(slots=True)
 class RequestUsage:
     """Tokens of one model call."""
@@ -70,6 +73,12 @@ class RequestUsage:
     """Prompt tokens that the provider read from its cache; part of `prompt_tokens`."""
     reasoning_tokens: int = 0
     """Completion tokens that were not shown; part of `completion_tokens`."""
+
+    def __repr__(self) -> str:
+        """Without counts that no provider gave, as AutoGen writes it."""
+        more = [f"{n}={c}" for n in _PARTS if (c := getattr(self, n))]
+        counts = f"prompt_tokens={self.prompt_tokens}, completion_tokens={self.completion_tokens}"
+        return f"RequestUsage({', '.join([counts, *more])})"
 
     def __add__(self, other: "RequestUsage") -> "RequestUsage":
         return RequestUsage(

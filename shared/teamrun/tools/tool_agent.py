@@ -170,7 +170,7 @@ def _result(outcome: object) -> FunctionExecutionResult:
             return outcome
         case ToolException():
             return FunctionExecutionResult(
-                content=f"Error: {outcome}",
+                content=f"Error: {str(outcome).removeprefix('Error: ')}",
                 call_id=outcome.call_id,
                 is_error=True,
                 name=outcome.name,

@@ -33,6 +33,7 @@ def calls(name: str, **arguments: Any) -> Reply:
 REPLIES = {
     "quickstart": [calls("get_weather", city="Oslo"), *said("It is 21 degrees in Oslo.")],
     "actors": [],
+    "patterns": [],
     "replays": said("Hello."),
     "teams": [
         *said("A poem.", "Better. APPROVE"),  # round robin

@@ -72,6 +72,8 @@ def test_two_agents_talk_until_one_says_terminate(capsys: pytest.CaptureFixture[
         "assistant: Sure?",
         "user: TERMINATE",
     ]
+    names = ["user", "assistant", "user", "assistant"]
+    assert [each["name"] for each in result.chat_history] == names
     assert result.summary == ""
     assert result.cost["completion_tokens"] == 2
     seen = config["model_client"].calls[1].messages
@@ -235,7 +237,8 @@ def test_a_conversation_continues_without_clearing(capsys: pytest.CaptureFixture
     user.initiate_chat(assistant, message="1", max_turns=1, silent=True)
     result = user.initiate_chat(assistant, False, message="2", max_turns=1, silent=True)
     assert [each["content"] for each in result.chat_history] == ["1", "a", "2", "b"]
-    assert user.last_message() == user.last_message(assistant) == {"content": "b", "role": "user"}
+    last = {"content": "b", "role": "user", "name": "assistant"}
+    assert user.last_message() == user.last_message(assistant) == last
 
     user.send("3", assistant, request_reply=False, silent=True)
     assert user.chat_messages[assistant][-1]["content"] == "3"

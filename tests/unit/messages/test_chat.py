@@ -66,6 +66,14 @@ def test_usage_is_kept_as_the_object_that_was_given() -> None:
     assert TextMessage(content="hi", source="ada", models_usage=usage).models_usage is usage
 
 
+@pytest.mark.behaviour("model.usage")
+def test_usage_is_written_without_counts_that_no_provider_gave() -> None:
+    assert repr(RequestUsage(3, 4)) == "RequestUsage(prompt_tokens=3, completion_tokens=4)"
+    assert repr(RequestUsage(3, 4, cached_tokens=1, reasoning_tokens=2)) == (
+        "RequestUsage(prompt_tokens=3, completion_tokens=4, cached_tokens=1, reasoning_tokens=2)"
+    )
+
+
 @pytest.mark.behaviour("message.from_response")
 def test_text_may_be_given_as_a_response_or_a_message() -> None:
     said = StopMessage(content="enough", source="ada")

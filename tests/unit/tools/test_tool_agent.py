@@ -109,10 +109,10 @@ async def test_the_loop_ends_with_the_models_text() -> None:
     assert results == FunctionExecutionResultMessage(
         content=[
             FunctionExecutionResult(
-                content="Error: Error: division by zero", call_id="1", is_error=True, name="divide"
+                content="Error: division by zero", call_id="1", is_error=True, name="divide"
             ),
             FunctionExecutionResult(
-                content="Error: Error: Tool not found: no", call_id="2", is_error=True, name="no"
+                content="Error: Tool not found: no", call_id="2", is_error=True, name="no"
             ),
         ]
     )

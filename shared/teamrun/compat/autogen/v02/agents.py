@@ -367,6 +367,8 @@ class ConversableAgent:
             said = dict(sent)
             if said.get("role") != "tool":
                 said["role"] = "assistant"
+                sent.setdefault("name", speaker.name)
+                said.setdefault("name", speaker.name)
             speaker.chat_messages[listener].append(said)
             listener.receive(sent, speaker, request_reply=False, silent=silent)
             count += 1
