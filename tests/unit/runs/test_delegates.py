@@ -139,6 +139,21 @@ async def test_calls_inside_are_on_record_and_count_as_usage(
     assert "two" in said
 
 
+async def _until_asked(
+    cluster: Cluster, ref: Any, owner: str, asked: list[str] | None = None
+) -> Finish:
+    """Execute a run in a new worker until it asks for approval, or to its end; and approve."""
+    worker = cluster.worker(owner)
+    finish = await worker.execute(ref)
+    await worker.close()
+    for action in (await cluster.service.get(TENANT, ref.run_id)).required_actions:
+        if asked is not None:
+            asked.append(action.type)
+        answer = Answer(action_id=action.id, decision="approve")
+        await cluster.service.answer(TENANT, ref.run_id, answer)
+    return finish
+
+
 @each_kind
 async def test_another_worker_continues_without_asking_again(
     kind: Callable[..., TaskRunnerTool],
@@ -150,19 +165,35 @@ async def test_another_worker_continues_without_asking_again(
     ref = await cluster.submit()
     asked = list[str]()
     for owner in ("w1", "w2", "w3"):
-        worker = cluster.worker(owner)
-        finish = await worker.execute(ref)
-        await worker.close()
-        for action in (await cluster.service.get(TENANT, ref.run_id)).required_actions:
-            asked.append(action.type)
-            answer = Answer(action_id=action.id, decision="approve")
-            await cluster.service.answer(TENANT, ref.run_id, answer)
+        finish = await _until_asked(cluster, ref, owner, asked)
 
     assert finish is Finish.ENDED
     assert asked == ["approval", "approval"]
     assert len(model.calls) == 2
     if kind is not _magentic:  # whose agents begin anew with each plan
         assert "first" in str(model.calls[1].messages)  # it keeps its conversation during the run
+
+
+@pytest.mark.behaviour("agent.tools.run")
+async def test_tools_that_code_takes_from_a_registered_agent_stay_in_its_runs() -> None:
+    def add(a: int) -> int:
+        """Add."""
+        agent.tools.clear()
+        return a + 1
+
+    once = {"tool_calls": [{"name": "add", "arguments": {"a": 1}}]}
+    model = ScriptedModel([once, once, "fine", once, "fine"], record=True)
+    agent = AssistantAgent("helper", model, tools=[FunctionTool(add)], max_tool_iterations=5)
+    tool = AgentTool(agent)
+    tool.needs_approval = True
+    cluster = _cluster(tool, _delegate("first"), "so", _delegate("second"))
+    ref = await cluster.submit()
+    for owner in ("w1", "w2", "w3"):  # each of them executes the run from its beginning
+        finish = await _until_asked(cluster, ref, owner)
+
+    assert list(agent.tools) == []
+    assert finish is Finish.ENDED
+    assert [len(call.tools) for call in model.calls] == [1] * 5
 
 
 async def test_a_limit_of_model_calls_counts_those_inside() -> None:

@@ -115,11 +115,11 @@ def test_there_is_a_limit_of_keys_and_values_are_copies() -> None:
 
 
 def test_a_run_does_not_copy_a_team_with_one() -> None:
-    from teamrun.components.building.delegates import check_delegate
+    from teamrun.components.building.delegates import as_it_is
     from teamrun.errors import DefinitionError
 
     with pytest.raises(DefinitionError, match="shared memory"):
-        check_delegate(TeamTool(team(a=["x"]), "t", "A team."))
+        as_it_is(TeamTool(team(a=["x"]), "t", "A team."))
 
 
 async def test_a_value_that_is_too_long_is_an_error_for_the_model() -> None:

@@ -26,7 +26,7 @@ from teamrun.tools.agent_tool import TaskRunnerTool
 from teamrun.tools.approval import ApprovedTool
 from teamrun.tools.base import StreamTool, Tool
 
-__all__ = ["check_delegate", "wired_tool"]
+__all__ = ["as_it_is", "wired_tool"]
 
 _REMEDY: Final = (
     "Register a function in its place, `async def {name}(task: str) -> str`, that makes the agent "
@@ -51,14 +51,16 @@ def wired_tool(path: str, tool: Tool, wiring: Wiring) -> Tool:
     return wiring.delegate(path, tool, lambda leaves: _copy(path, tool, leaves))
 
 
-def check_delegate(tool: Tool) -> None:
-    """Refuse an agent or a team that cannot be copied; other tools are not looked at.
+def as_it_is(tool: Tool) -> Tool:
+    """A registered tool that later changes of its agent or team do not reach.
+
+    A run that continues in another worker has what was registered there. Without this, a run
+    in the process that changed an agent's tools or conversation would have something else.
 
     Raises:
-        DefinitionError: It is, or contains, something that cannot be copied.
+        DefinitionError: The agent or team cannot be copied.
     """
-    if isinstance(tool, StreamTool):
-        wired_tool("", tool, PlainWiring())
+    return wired_tool("", tool, _Unchanged())
 
 
 def _copy(path: str, tool: TaskRunnerTool, wiring: Wiring) -> TaskRunnerTool:
@@ -126,3 +128,15 @@ class _Leaves:
 
     def input(self, path: str, agent: str, func: InputFunc | None) -> InputFunc | None:
         return self._wiring.input(path, func, UserProxyDefinition(name=agent))
+
+
+class _Unchanged(PlainWiring):
+    """Wraps nothing; agents and teams among the tools are copied all the same."""
+
+    def tool(self, path: str, tool: Tool) -> Tool:
+        return tool
+
+    def input(
+        self, path: str, func: InputFunc | None, person: UserProxyDefinition
+    ) -> InputFunc | None:
+        return func

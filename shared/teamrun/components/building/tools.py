@@ -44,23 +44,25 @@ class ToolTable(Collection[str]):
     ) -> None:
         self._entries = {entry.name: entry for entry in entries}
         self._code = OperatorCode(folder)
-        self._tools = {tool.name: tool for tool in tools}
-        self._given = frozenset(self._tools)
+        self._given = {tool.name: tool for tool in tools}
+        self._tools = {
+            n: tool for n, tool in self._given.items() if not isinstance(tool, StreamTool)
+        }
         self._cache: ResultCache | None = None
 
     def __iter__(self) -> Iterator[str]:
-        return iter({**self._entries, **self._tools})
+        return iter({**self._entries, **self._given})
 
     def __len__(self) -> int:
-        return len({**self._entries, **self._tools})
+        return len({**self._entries, **self._given})
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries or name in self._tools
+        return name in self._entries or name in self._given
 
     def digest(self, name: str) -> str:
         """The digest of a tool's registration; its code is the operator's to version."""
         if name in self._given:
-            tool = self._tools[name]
+            tool = self._given[name]
             return digest({**tool.schema, **_conduct_of(tool)})
         return digest(self._entries[name].content())
 
@@ -73,6 +75,8 @@ class ToolTable(Collection[str]):
         tool = self._tools.get(name)
         if tool is not None:
             return tool
+        if name in self._given:
+            return self._tools.setdefault(name, _as_it_is(self._given[name]))
         entry = self._entries.get(name)
         if entry is None:
             hint = did_you_mean(name, self)
@@ -118,9 +122,10 @@ def build_function(entry: ToolEntry, code: OperatorCode) -> Tool:
         if entry.conduct:
             given = listed(entry.conduct)
             raise _at(entry, f"is a Tool, whose class defines {given}; remove it from the file")
-        if isinstance(found, StreamTool):
-            _check_delegate(found, entry)
-        return found
+        try:
+            return _as_it_is(found) if isinstance(found, StreamTool) else found
+        except DefinitionError as error:
+            raise _at(entry, f"cannot be used in runs: {error}") from error
     if not callable(found):
         raise _at(entry, f"is of type {type(found).__name__}; it must be a function or a Tool")
     return _function_tool(found, entry)
@@ -134,14 +139,11 @@ def entry_point_tools() -> list[ToolEntry]:
     ]
 
 
-def _check_delegate(tool: Tool, entry: ToolEntry) -> None:
+def _as_it_is(tool: Tool) -> Tool:
     # Imported late: a process that only accepts runs needs no agents.
-    from teamrun.components.building.delegates import check_delegate
+    from teamrun.components.building.delegates import as_it_is
 
-    try:
-        check_delegate(tool)
-    except DefinitionError as error:
-        raise _at(entry, f"cannot be used in runs: {error}") from error
+    return as_it_is(tool)
 
 
 def _function_tool(function: Callable[..., Any], entry: ToolEntry) -> Tool:
