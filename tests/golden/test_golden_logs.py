@@ -53,7 +53,7 @@ def types_in(data: Any) -> Iterator[str]:
     """The names of the kinds in a definition as it is stored."""
     if isinstance(data, dict):
         yield from (value for key, value in data.items() if key == "type")  # pyright: ignore[reportUnknownVariableType] - JSON
-        data = [*data.values()]  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] - JSON
+        data = [*data.values()]
     if isinstance(data, list):
         for each in data:  # pyright: ignore[reportUnknownVariableType] - JSON
             yield from types_in(each)

@@ -99,7 +99,7 @@ def test_a_response_is_used_as_its_text() -> None:
     assert "\n".join([str(RESPONSE), "x"]) == "The answer is 4.\nx"
     assert TextMessage(content=RESPONSE, source="b").content == "The answer is 4."  # pyright: ignore[reportArgumentType] - converted
     with pytest.raises(TypeError, match=r"str\(response\)"):
-        list(RESPONSE)  # pyright: ignore[reportArgumentType, reportCallIssue] - no sequence
+        list(RESPONSE)  # pyright: ignore[reportArgumentType] - no sequence
 
 
 @pytest.mark.behaviour("message.models_used")
@@ -114,10 +114,10 @@ def test_agents_is_another_name_of_participants() -> None:
     a, b = agent(handoffs=["b"]), agent("b")
     graph = DiGraphBuilder().add_node(a).add_node(b).add_edge(a, b).build()
     made = [
-        RoundRobinGroupChat(agents=[a, b]),  # pyright: ignore[reportCallIssue] - another form
-        Swarm(agents=[a, b]),  # pyright: ignore[reportCallIssue] - another form
-        GraphFlow(agents=[a, b], graph=graph),  # pyright: ignore[reportCallIssue] - another form
-        SelectorGroupChat(  # pyright: ignore[reportCallIssue] - another form
+        RoundRobinGroupChat(agents=[a, b]),
+        Swarm(agents=[a, b]),
+        GraphFlow(agents=[a, b], graph=graph),
+        SelectorGroupChat(
             agents=[a, b], model_client=ScriptedModel([]), system_message="Of {participants}"
         ),
     ]

@@ -119,7 +119,7 @@ def test_the_version_is_that_of_the_release() -> None:
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError) as raised:
-        _ = teamrun.Nothing  # pyright: ignore[reportAttributeAccessIssue] - intended
+        _ = teamrun.Nothing
     assert str(raised.value) == "module 'teamrun' has no attribute 'Nothing'"
 
 

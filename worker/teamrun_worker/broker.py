@@ -45,7 +45,7 @@ def transport_options(address: RedisAddress, *, prefix: str) -> JsonMapping:
     }
 
 
-class _Client(kombu_redis.PrefixedStrictRedis):  # pyright: ignore[reportUntypedBaseClass]
+class _Client(kombu_redis.PrefixedStrictRedis):
     """A client that drops what kombu and Celery cannot handle, before kombu parses it.
 
     BRPOP has removed the item from its list, and nothing has recorded it as unacknowledged yet.
@@ -73,7 +73,7 @@ class _Client(kombu_redis.PrefixedStrictRedis):  # pyright: ignore[reportUntyped
         return None  # as if the list were empty
 
 
-class Channel(kombu_redis.Channel):  # pyright: ignore[reportUntypedBaseClass] - kombu is untyped
+class Channel(kombu_redis.Channel):
     """A channel that connects to the address and starts with a write."""
 
     def __init__(self, connection: Any, *arguments: Any, **options: Any) -> None:
@@ -100,7 +100,7 @@ class Channel(kombu_redis.Channel):  # pyright: ignore[reportUntypedBaseClass] -
         return parameters | self._address.options()
 
 
-class Transport(kombu_redis.Transport):  # pyright: ignore[reportUntypedBaseClass] - as above
+class Transport(kombu_redis.Transport):
     """kombu's Redis transport over `Channel`."""
 
     Channel = Channel

@@ -144,7 +144,7 @@ def _print_version(wanted: bool) -> None:
 
 
 @app.callback()
-def _root(  # pyright: ignore[reportUnusedFunction] - typer calls it
+def _root(
     version_: Annotated[
         bool,
         typer.Option(

@@ -40,7 +40,7 @@ class ReplayChatCompletionClient(ScriptedModel):
         UsageError: An answer is invalid, or a field of `model_info` is missing.
     """
 
-    component_provider_override: ClassVar[str | None] = (  # pyright: ignore[reportIncompatibleVariableOverride]
+    component_provider_override: ClassVar[str | None] = (
         "autogen_ext.models.replay.ReplayChatCompletionClient"
     )
 

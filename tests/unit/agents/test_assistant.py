@@ -121,7 +121,7 @@ async def test_chunks_are_streamed_and_belong_to_the_answer() -> None:
 
 async def test_a_stream_without_its_result_is_an_error() -> None:
     class Cut(ScriptedModel):
-        async def create_stream(  # pyright: ignore[reportIncompatibleMethodOverride] - shorter
+        async def create_stream(
             self, messages: Any, **options: Any
         ) -> AsyncGenerator[str | CreateResult, None]:
             yield "half"

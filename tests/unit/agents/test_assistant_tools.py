@@ -217,7 +217,7 @@ async def test_streamed_chunks_belong_to_the_reflection_they_are_part_of() -> No
 class Chatty(ScriptedModel):
     """Streams text beside its tool calls, too."""
 
-    async def create_stream(  # pyright: ignore[reportIncompatibleMethodOverride] - shorter
+    async def create_stream(
         self, messages: Any, **options: Any
     ) -> AsyncGenerator[str | CreateResult, None]:
         yield "let me see "

@@ -197,7 +197,7 @@ async def test_a_bus_delivers_by_class_until_a_function_unsubscribes() -> None:
     with pytest.raises(ValueError, match="not subscribed to AgentStarted"):
         bus.unsubscribe(AgentStarted, started.append)
     with pytest.raises(TypeError, match="such as AgentStarted"):
-        bus.subscribe("AgentStarted", started.append)  # pyright: ignore[reportArgumentType, reportUnknownMemberType] - a wrong call
+        bus.subscribe("AgentStarted", started.append)  # pyright: ignore[reportArgumentType] - a wrong call
 
 
 @pytest.mark.behaviour("agent.states")
@@ -238,7 +238,7 @@ async def test_an_agent_may_have_its_own_attribute_of_that_name() -> None:
     agent = Counting()
     await RoundRobinGroupChat([agent], max_turns=1).run(task="Hello")
 
-    assert agent.state == {"n": 1}  # pyright: ignore[reportUnnecessaryComparison] - set above
+    assert agent.state == {"n": 1}
 
 
 async def test_what_is_not_used_does_not_exist() -> None:

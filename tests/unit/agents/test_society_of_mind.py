@@ -124,9 +124,7 @@ async def test_a_context_bounds_what_the_team_is_told_of_before() -> None:
 @pytest.mark.behaviour("society.reset")
 async def test_a_team_that_says_nothing_is_no_answer() -> None:
     class Silent(RoundRobinGroupChat):
-        async def run_stream(  # pyright: ignore[reportIncompatibleMethodOverride]
-            self, *args: Any, **options: Any
-        ) -> AsyncGenerator[TaskResult, None]:
+        async def run_stream(self, *args: Any, **options: Any) -> AsyncGenerator[TaskResult, None]:
             yield TaskResult(messages=[])
 
     agent = society(Silent([AssistantAgent("writer", ScriptedModel([]))]))

@@ -18,9 +18,9 @@ from teamrun.components.definitions.tools import ToolEntry
 from teamrun.components.team_file import load_registry
 
 TABLE = [*CASES, *TEAM_CASES, *AGENT_CASES]
-NO_FEATURE = {"name", "type", "shared_memory"}
-"""Fields of every definition; a class implies its type. The shared memory, which the row of that
-name has, is the same for all teams."""
+NO_FEATURE = {"name", "type", "shared_memory", "objectives", "constraints"}
+"""Fields of every definition; a class implies its type. The last three, which have rows of their
+own, are the same for all teams."""
 
 
 @pytest.mark.parametrize("case", TABLE, ids=lambda case: case.id)

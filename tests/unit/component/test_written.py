@@ -51,7 +51,7 @@ def bare(data: Any) -> Any:
         return data
     is_component = "provider" in data and "config" in data
     left_out = {"label", "description"} if is_component else set[str]()
-    return {key: bare(value) for key, value in data.items() if key not in left_out}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] - JSON
+    return {key: bare(value) for key, value in data.items() if key not in left_out}  # pyright: ignore[reportUnknownVariableType] - JSON
 
 
 def as_json(component: ComponentModel) -> Json:

@@ -51,7 +51,7 @@ class FixedOrigin:
 
 
 @pytest.fixture(autouse=True)
-def _fixed_origin() -> Any:  # pyright: ignore[reportUnusedFunction] - a fixture
+def _fixed_origin() -> Any:
     token = origins.current_origin.set(FixedOrigin())
     yield
     origins.current_origin.reset(token)

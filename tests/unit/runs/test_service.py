@@ -269,7 +269,7 @@ class DeadLive(MemoryLive):
     def subscribe(self, topic: str) -> object:  # type: ignore[override]
         raise DeliveryError("gone")
 
-    async def views(self, keys: object) -> list[View | None]:  # type: ignore[override]
+    async def views(self, keys: object) -> list[View | None]:
         raise DeliveryError("gone")
 
     async def set_view(self, key: str, view: View) -> None:

@@ -112,7 +112,7 @@ def shown(entries: Sequence[Entry]) -> list[Any]:
         for call in calls_of(same.body):
             call.duration_ms = 0
         if same.body.kind == "claim":
-            same = replace(same, body=same.body.model_copy(update={"owner": ""}))  # type: ignore[union-attr]
+            same = replace(same, body=same.body.model_copy(update={"owner": ""}))
         alike.append(same)
     return alike
 

@@ -12,7 +12,7 @@ from teamrun.teams import DiGraphBuilder, GraphFlow, RoundRobinGroupChat
 
 
 class Memo(TextMessage):
-    type: Literal["Memo"] = "Memo"  # type: ignore[assignment]  # pyright: ignore[reportIncompatibleVariableOverride] - as users do
+    type: Literal["Memo"] = "Memo"  # type: ignore[assignment]
 
 
 class Clerk(Talker):

@@ -310,7 +310,9 @@ async def test_an_inner_run_that_ended_as_the_outer_one_was_cancelled_is_not_beg
 
     def make() -> RoundRobinGroupChat:
         inner = RoundRobinGroupChat([Talker("x"), Last("y")], name="inner", max_turns=2)
-        return RoundRobinGroupChat([Foreign(inner) if wraps else inner, Talker("z")], max_turns=2)  # pyright: ignore[reportArgumentType] - it has the needed methods
+        return RoundRobinGroupChat(
+            [Foreign(inner) if wraps else inner, Talker("z")], max_turns=2
+        )  # it has the needed methods
 
     team = make()
     with pytest.raises(asyncio.CancelledError):

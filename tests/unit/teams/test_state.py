@@ -192,7 +192,7 @@ async def test_structured_messages_are_loaded_as_the_class_that_the_agents_produ
 @pytest.mark.behaviour("team.custom_messages")
 async def test_custom_message_types_are_loaded() -> None:
     class Memo(TextMessage):
-        type: str = "Memo"  # type: ignore[assignment]  # pyright: ignore[reportIncompatibleVariableOverride] - as users do
+        type: str = "Memo"  # type: ignore[assignment]
 
     first = RoundRobinGroupChat([Talker("a"), Talker("b")], max_turns=1)
     await first.run(Memo(content="go", source="user"))

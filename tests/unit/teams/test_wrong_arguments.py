@@ -39,7 +39,7 @@ def selector(**options: Any) -> SelectorGroupChat:
 
 CASES: list[tuple[str, type[Exception], Callable[[], Any]]] = [
     ("name", TypeError, lambda: agent(5)),
-    ("model_client", TypeError, lambda: AssistantAgent("a", None)),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ("model_client", TypeError, lambda: AssistantAgent("a", None)),  # type: ignore[arg-type]
     ("model_client", TypeError, lambda: agent(model="gpt-4o")),
     ("model_client", TypeError, lambda: agent(model=OpenAIChatCompletionClient)),
     ("tools", TypeError, lambda: agent(tools=print)),
@@ -64,18 +64,18 @@ CASES: list[tuple[str, type[Exception], Callable[[], Any]]] = [
     ("model_client", TypeError, lambda: selector(model_client="gpt-4o")),
     ("max_selector_attempts", ValueError, lambda: selector(max_selector_attempts=0)),
     ("max_messages", ValueError, lambda: MaxMessageTermination(0)),
-    ("max_messages", TypeError, lambda: MaxMessageTermination("3")),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ("max_messages", TypeError, lambda: MaxMessageTermination("3")),  # type: ignore[arg-type]
     ("max_total_token", ValueError, lambda: TokenUsageTermination(max_total_token=-1)),
     ("timeout_seconds", ValueError, lambda: TimeoutTermination(-1)),
     ("timeout_seconds", ValueError, lambda: TimeoutTermination(math.nan)),
-    ("timeout_seconds", TypeError, lambda: TimeoutTermination("9")),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ("timeout_seconds", TypeError, lambda: TimeoutTermination("9")),  # type: ignore[arg-type]
     ("text", ValueError, lambda: TextMentionTermination("")),
-    ("text", TypeError, lambda: TextMentionTermination(None)),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ("text", TypeError, lambda: TextMentionTermination(None)),  # type: ignore[arg-type]
     ("sources", TypeError, lambda: TextMentionTermination("x", sources="clerk")),
     ("sources", TypeError, lambda: SourceMatchTermination("clerk")),
-    ("conditions", TypeError, lambda: OrTerminationCondition(MaxMessageTermination(1), None)),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    ("|", TypeError, lambda: MaxMessageTermination(1) | None),  # type: ignore[operator]  # pyright: ignore[reportOperatorIssue]
-    ("&", TypeError, lambda: MaxMessageTermination(1) & "y"),  # type: ignore[operator]  # pyright: ignore[reportOperatorIssue]
+    ("conditions", TypeError, lambda: OrTerminationCondition(MaxMessageTermination(1), None)),  # type: ignore[arg-type]
+    ("|", TypeError, lambda: MaxMessageTermination(1) | None),  # type: ignore[operator]
+    ("&", TypeError, lambda: MaxMessageTermination(1) & "y"),  # type: ignore[operator]
 ]
 
 

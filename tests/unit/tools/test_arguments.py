@@ -201,7 +201,7 @@ async def test_a_token_is_known_by_its_usual_name_too() -> None:
     token = CancellationToken()
 
     async def tool(a: int, cancellation_token) -> bool:  # type: ignore[no-untyped-def]
-        return cancellation_token is token  # pyright: ignore[reportUnknownVariableType]
+        return cancellation_token is token
 
     value = await FunctionTool(tool, "d").run_json({"a": 1}, token)  # pyright: ignore[reportUnknownArgumentType]
     assert value is True

@@ -71,7 +71,7 @@ class ChatCompletionCache(ModelWrapper):
         self._store: CacheStore[CHAT_CACHE_VALUE_TYPE] = store or InMemoryStore()
         self._saved = RequestUsage(prompt_tokens=0, completion_tokens=0)
 
-    async def create(  # pyright: ignore[reportIncompatibleMethodOverride] - the same options
+    async def create(
         self, messages: Sequence[LLMMessage], **options: Unpack[CallOptions]
     ) -> CreateResult:
         """Ask the store, then the client."""
@@ -83,7 +83,7 @@ class ChatCompletionCache(ModelWrapper):
         self._store.set(key, result)
         return result
 
-    async def create_stream(  # pyright: ignore[reportIncompatibleMethodOverride] - the same options
+    async def create_stream(
         self, messages: Sequence[LLMMessage], **options: Unpack[CallOptions]
     ) -> AsyncGenerator[str | CreateResult, None]:
         """Yield what the store has, or the client's stream, which is kept if it ends."""

@@ -82,11 +82,11 @@ class RunLoop(asyncio.AbstractEventLoop):
     def drain(self, most: int) -> bool:
         """Run up to `most` callbacks; True when the queue is empty."""
         ready = self._ready
-        outer = asyncio._get_running_loop()  # pyright: ignore[reportPrivateUsage] - the documented hook for loop authors
+        outer = asyncio._get_running_loop()  # the documented hook for loop authors
         task = None if outer is None else asyncio.current_task(outer)
         hooks = sys.get_asyncgen_hooks()
         if outer is not None and task is not None:
-            asyncio._leave_task(outer, task)  # pyright: ignore[reportPrivateUsage] - documented in "Extending asyncio"
+            asyncio._leave_task(outer, task)  # documented in "Extending asyncio"
         asyncio._set_running_loop(self)
         sys.set_asyncgen_hooks(self._keep, self._left_behind.append)
         try:
@@ -103,7 +103,7 @@ class RunLoop(asyncio.AbstractEventLoop):
             sys.set_asyncgen_hooks(*hooks)
             asyncio._set_running_loop(outer)
             if outer is not None and task is not None:
-                asyncio._enter_task(outer, task)  # pyright: ignore[reportPrivateUsage] - the counterpart
+                asyncio._enter_task(outer, task)  # the counterpart
         return not ready
 
     def close(self) -> None:
