@@ -20,6 +20,7 @@ from teamrun.core.refs import RunRef
 from teamrun.live.memory import MemoryLive
 from teamrun.runs.engine import engine, execution
 from teamrun.runs.engine.admission import Gate
+from teamrun.runs.engine.calls import Calls
 from teamrun.runs.engine.decision import Decision
 from teamrun.runs.engine.drafts import Draft, Drafts
 from teamrun.runs.engine.execution import Execution
@@ -393,6 +394,13 @@ def _announce_what_does_not_begin(patch: Patch) -> None:
     patch.setattr(Gate, "foresee", foresee_no_end)
 
 
+def _call_inside_before_durable(patch: Patch) -> None:
+    async def at_once(self: Any, outer: Any) -> None:
+        pass
+
+    patch.setattr(Calls, "_recorded_inside", at_once)
+
+
 def _claim_what_waits_meanwhile(patch: Patch) -> None:
     gives_up = Execution._gives_up_claim  # pyright: ignore[reportPrivateUsage]
 
@@ -447,6 +455,11 @@ MUTANTS = (
         "keep what was received before a lost race", _keep_what_was_received, seed=220230344550669
     ),
     Mutant("begin a call before its cause is durable", _call_before_durable, seed=176015964275823),
+    Mutant(
+        "begin a call inside a turn before its cause is durable",
+        _call_inside_before_durable,
+        seed=187996959547035,
+    ),
     Mutant("write another time than run code received", _other_time),
     Mutant(
         "delete the marker of an orphan without void",

@@ -3,11 +3,13 @@
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from tests.simulation.ledger import Drive
 from tests.simulation.processes import TENANT, Process, Worker
 from tests.simulation.weather import LEASE
 
 from teamrun.core.refs import RunRef
 from teamrun.runs.log.entries import Claim, Entry, read_entry
+from teamrun.runs.log.keys import log_folder
 
 if TYPE_CHECKING:
     from tests.simulation.deployment import Deployment
@@ -53,6 +55,20 @@ class Owners:
         if until is not None and not is_frozen and process.clock.now() >= until:
             text = f"I14 {process.name} began {call_id} after its term ({run_id})"
             self._world.ledger.fault(text)
+
+    def check_cause(self, drive: Drive, call_id: str) -> None:
+        """A call inside a turn starts: the one before it is on record, so a crash repeats one."""
+        turn, inside, _ = call_id.rpartition("/")
+        if not inside or "/agent:" not in f"/{turn}":
+            return
+        begun = [made for made, epoch in drive.made if epoch == drive.epoch]
+        before = [made for made in begun if made.startswith(f"{turn}/")]
+        folder = log_folder(RunRef(TENANT, drive.run_id))
+        log = [data for _, data in self._world.objects(folder)] if before else []
+        for made in before:
+            if not any(f'"{made}"'.encode() in data for data in log):
+                text = f"I6 {call_id} began before {made} was durable ({drive.run_id})"
+                self._world.ledger.fault(text)
 
     def let_go(self, ref: RunRef, owner: str) -> None:
         """An owner has come to the end of its execution, if only since storage did not answer."""

@@ -308,6 +308,7 @@ class Worker(Process):
 
     async def reach(self, drive: Drive, call_id: str, effects: Effects) -> int | None:
         self.world.owners.check_term(self, drive.run_id, call_id)
+        self.world.owners.check_cause(drive, call_id)
         await self.thawed()
         drive.acts()
         drive.made.append((call_id, drive.epoch))

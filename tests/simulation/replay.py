@@ -58,8 +58,7 @@ async def disagreements(story: Story, drives: list[Drive], again: Again | None) 
     ]
     for drive in drives:
         for call_id, prompt in drive.prompts.items():
-            # Inside a turn of a custom agent, a call may begin before the one before it is durable.
-            if "/agent:" not in call_id and asked.setdefault(call_id, prompt) != prompt:
+            if asked.setdefault(call_id, prompt) != prompt:
                 found.append(f"{call_id} was asked in two ways")
     return found
 

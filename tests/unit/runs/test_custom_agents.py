@@ -29,8 +29,11 @@ from teamrun.runs.log.limits import Limits
 from teamrun.runs.log.spec import RunSpec
 from teamrun.runs.service.requests import ForkRequest
 from teamrun.runs.service.resources import Run
+from teamrun.storage.base import ObjectStore
+from teamrun.storage.memory import MemoryStore
 from teamrun.teams import RoundRobinGroupChat
 from teamrun.testing import ScriptedModel
+from teamrun.testing.faults import Fault, FaultStore
 
 MET: list[str] = []
 """The effects of agents outside of their run."""
@@ -134,18 +137,23 @@ def nothing_has_happened() -> None:
 
 
 def cluster_of(
-    answers: list[Any], *, turns: int = 2, agent: str = "scout", latency: float = 0
+    answers: list[Any],
+    *,
+    turns: int = 2,
+    agent: str = "scout",
+    latency: float = 0,
+    store: ObjectStore | None = None,
 ) -> Cluster:
     team = {
         "type": "round_robin_group_chat",
         "participants": [{"type": "custom_agent", "name": "s", "agent": agent, "model": "m"}],
         "max_turns": turns,
     }
-    model = ScriptedModel({"s": answers}, latency=latency)
+    model = ScriptedModel({"s": answers}, latency=latency, record=True)
     agents: dict[str, Any] = {"scout": Scout, "writer": Writer, "chooser": Chooser}
     agents["stubborn"] = Stubborn
     registry = Registry.of(teams={"team": team}, models={"m": model}, agents=agents)
-    return Cluster({}, team={}, model=model, registry=registry)
+    return Cluster({}, team={}, model=model, registry=registry, store=store)
 
 
 async def executed(cluster: Cluster, ref: RunRef, owner: str = "w") -> Run:
@@ -202,6 +210,21 @@ async def test_a_turn_that_was_cut_off_is_made_again_and_recorded_answers_are_fr
     assert await texts(cluster, ref) == ["go", "1: trees, a hut", "2: smoke, a man"]
     assert run.usage.model_calls == 4
     assert MET == ["trees", "trees", "smoke"]
+
+
+async def test_a_call_inside_a_turn_starts_when_the_one_before_it_is_durable() -> None:
+    store = FaultStore(MemoryStore())
+    cluster = cluster_of(["trees", "a hut"], turns=1, store=store)
+    ref = await cluster.submit()
+    first = store.plan(Fault(outcome="held", method="put_new", key="*/log/000002.json"))
+    async with cluster.working(ref) as (_, finished):
+        await first.reached.wait()
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert (MET, len(cluster.model.calls)) == (["trees"], 1)
+        first.release.set()
+        assert await finished is Finish.ENDED
+    assert len(cluster.model.calls) == 2
 
 
 async def test_the_state_of_a_custom_agent_continues_in_another_worker_and_in_forks() -> None:

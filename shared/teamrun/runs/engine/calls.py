@@ -231,11 +231,15 @@ class Calls:
     async def make_inside(self, inner: "OpenCall", outer: "OpenCall") -> Outcome:
         """Make a call inside another one, as soon as it may start.
 
+        It starts when those before it in the same call are durable: it may follow from them, and
+        a crash would make it be paid for together with them.
+
         Raises:
             asyncio.CancelledError: Also if the engine has continued without the outer call.
         """
         call = inner.call
         self._refuse_after(outer)
+        await self._recorded_inside(outer)
         await self._admitted(call, outer)
         started = monotonic()
         assert call.perform is not None, "a question is not performed"
@@ -255,6 +259,16 @@ class Calls:
         self.done.append(Done(call, outcome, seconds * 1000, outer.call.call_id))
         self._nudge()
         return outcome
+
+    async def _recorded_inside(self, outer: "OpenCall") -> None:
+        """Return when all calls that have completed inside a call are in the log."""
+        while any(done.within == outer.call.call_id for done in self.done):
+            await self._freed()
+
+    def recorded(self, count: int) -> None:
+        """Forget the first completed calls, which are in the log."""
+        del self.done[:count]
+        self._check_again()
 
     def _refuse_after(self, outer: "OpenCall") -> None:
         # The code of a turn may catch its cancellation and request another call.

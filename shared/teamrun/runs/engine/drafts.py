@@ -121,6 +121,6 @@ class Drafts:
 
         By number, because more may have arrived at the ends of the queues while it was written.
         """
-        del self._calls.done[: draft.done]
+        self._calls.recorded(draft.done)
         del self._calls.events[: draft.progress]
         del self._journal.events[: draft.emitted]
