@@ -17,7 +17,7 @@ from teamrun.core.refs import RunRef
 from teamrun.dispatch.queues import Queue
 from teamrun.errors import DeliveryError, UnreadableEntry
 from teamrun.live.memory import MemoryLive
-from teamrun.runs.log.entries import Claim, Wait, Yield
+from teamrun.runs.log.entries import Wait, Yield
 from teamrun.runs.log.keys import BATCHES, HOOKS, events_key
 from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.prefix import read_prefix
@@ -132,21 +132,18 @@ def _of_pauses(story: Story) -> Iterator[str]:
 
 
 def _of_beginnings(story: Story, drives: list[Drive]) -> Iterator[str]:
-    """An owner that lets go has begun the calls of which it says so.
+    """An owner that lets go has begun the calls of which it says so then.
 
-    One that was lost may have died before. A call that is never made is that of a loser.
+    It may have said so before, and been stopped or lost while that was written. A call that is
+    never made is that of a loser.
     """
     first = dict[str, int]()
     for call_id, epoch in (made for drive in drives for made in drive.made):
         first[call_id] = min(epoch, first.get(call_id, epoch))
-    told = list[str]()
-    for entry in story.entries:
-        if isinstance(entry.body, Claim):
-            told.clear()
-        told += [e.data["call_id"] for e in entry.events if e.type == "model.call.started"]
-        if isinstance(entry.body, Wait | Yield):
-            late = [each for each in told if first.get(each, 0) > entry.epoch]
-            yield from (f"I10 {each} was said to begin in epoch {entry.epoch}" for each in late)
+    for entry in (entry for entry in story.entries if isinstance(entry.body, Wait | Yield)):
+        told = [e.data["call_id"] for e in entry.events if e.type == "model.call.started"]
+        late = [call_id for call_id in told if first.get(call_id, 0) > entry.epoch]
+        yield from (f"I10 {each} was said to begin in epoch {entry.epoch}" for each in late)
 
 
 def _of_words(world: Deployment, story: Story, last: Drive | None) -> Iterator[str]:
