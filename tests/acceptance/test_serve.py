@@ -124,6 +124,7 @@ def is_ready(served: Served) -> bool:
         return False
 
 
+@pytest.mark.behaviour("pattern.production")
 def test_a_worker_killed_in_mid_run_is_replaced_and_the_run_continues_where_it_was(
     tmp_path: Path,
 ) -> None:

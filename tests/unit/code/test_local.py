@@ -139,7 +139,7 @@ async def test_the_python_of_an_environment_executes_blocks(tmp_path: Path) -> N
         executor.dump_component()
 
 
-@pytest.mark.behaviour("executor.local")
+@pytest.mark.behaviour("executor.local", "executor.blocks")
 async def test_the_temporary_folder_is_removed_at_the_end() -> None:
     executor = LocalCommandLineCodeExecutor()
     async with executor:

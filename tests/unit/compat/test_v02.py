@@ -185,7 +185,7 @@ def test_a_person_who_interrupts_a_call_answers_it(monkeypatch: pytest.MonkeyPat
     assert result.chat_history[2]["tool_responses"][0]["content"] == "USER INTERRUPTED: stop"
 
 
-@pytest.mark.behaviour("v02.code")
+@pytest.mark.behaviour("v02.code", "v02.two_agents")
 def test_code_in_a_message_is_executed_where_the_program_allows_it(tmp_path: Path) -> None:
     code = "Run this:\n```python\nfrom pathlib import Path\nprint(6 * 7, Path.cwd().name)\n```"
     config = {"work_dir": str(tmp_path), "use_docker": False}
@@ -231,6 +231,7 @@ def test_a_conversation_has_limits(turns: int | None, limit: int | None, count: 
     assert len(result.chat_history) == count
 
 
+@pytest.mark.behaviour("v02.two_agents")
 def test_a_conversation_continues_without_clearing(capsys: pytest.CaptureFixture[str]) -> None:
     assistant = AssistantAgent("assistant", llm_config=model("a", "b", "c"))
     user = proxy()

@@ -24,7 +24,8 @@ from teamrun.code import LocalCommandLineCodeExecutor
 from teamrun.conditions import FunctionalTermination
 from teamrun.core import Component, ComponentLoader, ComponentModel, ComponentWarning, Response
 from teamrun.core.component.table import COMPONENTS, load
-from teamrun.errors import UsageError
+from teamrun.errors import DefinitionError, UsageError
+from teamrun.json_types import JsonObject
 from teamrun.messages import StructuredMessage, TextMessage
 from teamrun.models import (
     AzureOpenAIChatCompletionClient,
@@ -297,6 +298,34 @@ async def test_an_agent_of_ones_own_is_written_and_read_in_a_team() -> None:
 @pytest.mark.behaviour("component.own")
 def test_a_class_of_ones_own_reads_its_component_without_being_passed() -> None:
     assert Echo.load_component(Echo("echo", loud=True).dump_component()).loud
+
+
+class Renewed(Echo):
+    """Repeats, and was once configured by another name."""
+
+    component_version = 2
+
+    @classmethod
+    def _from_config_past_version(cls, config: JsonObject, version: int) -> "Renewed":
+        return cls(f"{config['title']}_{version}")
+
+
+class Later(Echo):
+    """Reads no earlier configuration."""
+
+    component_version = 2
+
+
+@pytest.mark.behaviour("component.versions")
+def test_a_class_reads_the_configurations_of_its_earlier_versions() -> None:
+    old = Renewed("echo").dump_component()
+    assert old.component_version == 2
+    old.component_version, old.config = 1, {"title": "echo"}
+
+    assert Renewed.load_component(old).name == "echo_1"
+    old.provider = f"{Later.__module__}.Later"
+    with pytest.raises(DefinitionError, match="_from_config_past_version"):
+        Later.load_component(old)
 
 
 class Subclass(AssistantAgent):

@@ -151,6 +151,7 @@ def forget_modules(folder: Path) -> Any:
             del sys.modules[name]
 
 
+@pytest.mark.behaviour("pattern.production")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_code_of_a_page_works(page: Page, folder: Path) -> None:
     with contextlib.ExitStack() as stack:

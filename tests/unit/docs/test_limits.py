@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from tests.support.pages import page
 
 from teamrun.runs.log.limits import Limits
@@ -10,6 +11,7 @@ from teamrun.runs.log.usage import Level
 PAGE = page("docs/how-to/limits.md")
 
 
+@pytest.mark.behaviour("pattern.production")
 def test_the_page_lists_every_limit_with_its_stop_code() -> None:
     listed = {
         cells[0].strip("`"): cells[2].strip("`") for cells in PAGE.table("## What a run may use")

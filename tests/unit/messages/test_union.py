@@ -105,6 +105,35 @@ def test_chat_messages_and_events_are_distinguished() -> None:
         AGENT_EVENT.validate_python(CHAT[0].message.dump())
 
 
+AUTOGEN = {
+    "CodeExecutionEvent": {"result", "retry_attempt"},
+    "CodeGenerationEvent": {"code_blocks", "content", "retry_attempt"},
+    "HandoffMessage": {"content", "context", "target"},
+    "MemoryQueryEvent": {"content"},
+    "ModelClientStreamingChunkEvent": {"content", "full_message_id"},
+    "MultiModalMessage": {"content"},
+    "SelectSpeakerEvent": {"content"},
+    "SelectorEvent": {"content"},
+    "StopMessage": {"content"},
+    "StructuredMessage": {"content", "format_string"},
+    "TextMessage": {"content"},
+    "ThoughtEvent": {"content"},
+    "ToolCallExecutionEvent": {"content"},
+    "ToolCallRequestEvent": {"content"},
+    "ToolCallSummaryMessage": {"content", "results", "tool_calls"},
+    "UserInputRequestedEvent": {"content", "request_id"},
+}
+"""The fields of the classes of AutoGen 0.7.5, besides those that all have."""
+
+
+@pytest.mark.behaviour("message.classes")
+def test_the_classes_of_autogen_have_its_fields() -> None:
+    common = {"id", "source", "models_usage", "metadata", "created_at"}
+    for name, fields in AUTOGEN.items():
+        lacking = (fields | common) - getattr(m, name).model_fields.keys()
+        assert lacking == set(), name
+
+
 @pytest.mark.behaviour("message.classes")
 def test_every_class_of_the_package_is_in_the_union() -> None:
     exported = [getattr(m, name) for name in m.__all__]

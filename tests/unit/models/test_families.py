@@ -12,6 +12,12 @@ from teamrun.models.families import (
 )
 
 
+@pytest.mark.behaviour("model.info.gemini")
+def test_gemini_takes_one_system_message() -> None:
+    info = model_info_for("gemini-2.5-pro", own_server=False)
+    assert info.get("multiple_system_messages") is False
+
+
 @pytest.mark.parametrize(
     ("model", "family"),
     [

@@ -75,6 +75,8 @@ def test_a_subscription_maps_the_source_of_its_topics_to_the_key() -> None:
     plain, prefix = TypeSubscription("t", "a"), TypePrefixSubscription("t:", "a")
 
     assert plain.map_to_agent(TopicId("t", "s")) == AgentId("a", "s")
+    default = DefaultSubscription(agent_type="a")
+    assert default.map_to_agent(TopicId("default", "s")) == AgentId("a", "s")
     assert prefix.map_to_agent(TopicId("t:u", "s")) == AgentId("a", "s")
     for subscription in (plain, prefix):
         with pytest.raises(CantHandleException, match="TopicId does not match the subscription"):
