@@ -1,3 +1,4 @@
+# pyright: strict, reportUnnecessaryTypeIgnoreComment=error
 """What an editor knows about the library: pyright checks this module, which refuses wrong calls.
 
 Nothing here is executed. Each wrong call has a comment with the rule that refuses it; a call that
@@ -23,7 +24,11 @@ from teamrun.agents import (
     UserProxyAgent,
 )
 from teamrun.code import LocalCommandLineCodeExecutor
+from teamrun.components.building.teams import build_team
 from teamrun.components.config_loader import AgentConfig, ConfigLoader, TeamConfig
+from teamrun.components.definitions.agents import AssistantDefinition
+from teamrun.components.definitions.base import TeamDefinition
+from teamrun.components.definitions.teams import RoundRobinDefinition
 from teamrun.components.registry import Registry
 from teamrun.conditions import (
     AndTerminationCondition,
@@ -243,7 +248,7 @@ def conditions() -> None:
     FunctionalTermination(lambda messages: assert_type(len(messages), int) > 3)
     TextMentionTermination("END") | "STOP"  # pyright: ignore[reportOperatorIssue, reportUnusedExpression]
     TextMentionTermination(3)  # pyright: ignore[reportArgumentType]
-    TextMentionTermination("END", sources="a")
+    TextMentionTermination("END", sources=["a"])
     MaxMessageTermination("3")  # pyright: ignore[reportArgumentType]
     MaxMessageTermination(maximum=3)  # pyright: ignore[reportCallIssue] - no such argument
     TokenUsageTermination(max_total_tokens=3)  # pyright: ignore[reportCallIssue] - max_total_token
@@ -335,8 +340,17 @@ def definitions(client: ChatCompletionClient, agent: AssistantAgent) -> None:
     config.teams["t"].create_team(agent)  # pyright: ignore[reportArgumentType] - no list
     config.agents["a"].create_agent("gpt-4o")  # pyright: ignore[reportArgumentType] - a name
     ConfigLoader.load({"version": 1})  # pyright: ignore[reportArgumentType] - a path
-    Registry.of(models={"m": client}, teams={}, tools=[Mine()])
+    registry = Registry.of(models={"m": client}, teams={}, tools=[Mine()])
     Registry.of(models={"m": "gpt-4o"}, teams={})  # pyright: ignore[reportArgumentType]
+    member = AssistantDefinition(name="a", model="m", tools=("mine",))
+    team = RoundRobinDefinition(participants=(member,), objectives=("Win.",), max_turns=3)
+    assert_type(build_team(team, registry), BaseGroupChat)
+    assert_type(registry.resolve(team_spec={"type": "swarm"}).definition, TeamDefinition)
+    AssistantDefinition(name="a")  # pyright: ignore[reportCallIssue] - a model is needed
+    AssistantDefinition(name="a", model=client)  # pyright: ignore[reportArgumentType] - a name
+    RoundRobinDefinition(participants="a")  # pyright: ignore[reportArgumentType]
+    RoundRobinDefinition(participants=(member,), rounds=3)  # pyright: ignore[reportCallIssue]
+    build_team("t", registry)  # pyright: ignore[reportArgumentType] - a name is no definition
 
 
 def messages() -> None:

@@ -1,3 +1,4 @@
+# pyright: strict, reportUnnecessaryTypeIgnoreComment=error
 """What an editor knows about the client: pyright checks this module, which refuses wrong calls."""
 
 import inspect
