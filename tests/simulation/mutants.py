@@ -440,7 +440,7 @@ MUTANTS = (
     Mutant("skip the nonce", _no_nonce, seed=122385486557101),
     Mutant("no reaper", sweeps=False, seed=122127076343715),
     Mutant("enqueue and answer before the write", _enqueue_before_write, seed=146897661624877),
-    Mutant("ignore a cancel", _ignore_cancel, seed=108798103187116),
+    Mutant("ignore a cancel", _ignore_cancel, seed=132412932518136),
     Mutant(
         "send the same entry again after a lost race",
         _resend_after_a_lost_race,
@@ -471,7 +471,7 @@ MUTANTS = (
         "take over at once after a flush",
         _take_over_after_a_flush,
         focus=_flushes,
-        seed=36597361620288,
+        seed=8292108638905,
     ),
     Mutant("begin a write without an intent", _no_intent, seed=53831916081527),
     Mutant("repeat a write whose outcome is unknown", _repeat_what_is_unknown, seed=10850920447107),
@@ -482,9 +482,9 @@ MUTANTS = (
         seed=238947956434025,
     ),
     Mutant(
-        "go on after the own term", _go_on_after_the_term, focus=_frozen_apart, seed=200930341582157
+        "go on after the own term", _go_on_after_the_term, focus=_frozen_apart, seed=108217407227288
     ),
-    Mutant("never renew the own term", _never_renew, focus=_apart, seed=179363402998211),
+    Mutant("never renew the own term", _never_renew, focus=_apart, seed=119508230110243),
     Mutant(
         "continue a warm run without what followed its wait",
         _skip_what_followed_a_wait,
@@ -493,7 +493,7 @@ MUTANTS = (
     Mutant(
         "write events of another worker again after a wait",
         _write_events_of_another_worker_again,
-        seed=29313261659677,
+        seed=53660561044194,
     ),
     Mutant(
         "announce calls that a worker which stops does not begin",
