@@ -95,8 +95,12 @@ class Clients:
             )
         except ImpossibleTime:
             return
-        self._ledger.by_key[key].add(submitted.run.id)
-        self._accepted(submitted.run, attend=attend)
+        self.accepted(submitted.run, key, attend=attend)
+
+    def accepted(self, run: Run, key: str, *, attend: bool = True) -> None:
+        """A run was acknowledged; perhaps somebody looks after it."""
+        self._ledger.by_key[key].add(run.id)
+        self._accepted(run, attend=attend)
 
     def _accepted(self, run: Run, *, attend: bool) -> None:
         self._ledger.accepted.add(run.id)

@@ -16,6 +16,7 @@ from tests.simulation.ledger import Ledger
 from tests.simulation.owners import Owners
 from tests.simulation.processes import Api, Process, Worker
 from tests.simulation.receivers import Reception
+from tests.simulation.threads import ThreadDesk
 from tests.simulation.weather import Weather, clear
 from tests.simulation.world import Died
 
@@ -41,9 +42,10 @@ class Deployment:
         reception: Reception | None = None,
         batches: bool = False,
         teams: bool = False,
+        threads: bool = False,
     ) -> None:
         self.rng = rng
-        self.has_teams = teams
+        self.has_teams = teams or threads
         self.weather = weather
         self.ledger = Ledger()
         self.canaries = Canaries(self.ledger.fault)
@@ -55,6 +57,7 @@ class Deployment:
         self.store_down_until = self.live_down_until = 0.0
         self.hooks = self._hooks(reception)
         self.desk = BatchDesk(self.ledger.fault) if batches else None
+        self.talks = ThreadDesk(self.ledger.fault) if threads else None
         self.processes: dict[str, Process] = {}
         self._sweeps = sweeps
         self._is_closed = False
@@ -240,6 +243,12 @@ class Deployment:
             assert self.desk is not None
             self.desk.logged(folder.rpartition("/")[2], data)
             return
+        if log and self.talks is not None:
+            owner = folder.rpartition("/")[2]
+            if "/threads/" in folder:
+                self.talks.logged(owner, data)
+                return
+            self.talks.run_logged(owner, data)
         if name == "000000.json" and self.desk is not None:
             self.desk.created(folder.rpartition("/")[2], read_entry(data))
         if log and self.owners.appended(process, folder.rpartition("/")[2], data) == "end":

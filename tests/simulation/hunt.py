@@ -37,6 +37,7 @@ def hunt(mutant: Mutant, seeds: Iterable[int]) -> Caught | None:
                 hooks=mutant.has_hooks,
                 batches=mutant.has_batch,
                 teams=mutant.has_teams,
+                threads=mutant.has_threads,
             ).violations
             stale = [each for each in violations if "TypeError" in each or "Attribute" in each]
             assert not stale, f"{mutant.name!r} does not fit the code any more: {stale}"

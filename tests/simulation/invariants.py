@@ -11,6 +11,7 @@ from tests.simulation.processes import TENANT
 from tests.simulation.replay import disagreements, last_of, replayed
 from tests.simulation.story import Story
 from tests.simulation.team_file import registry
+from tests.simulation.thread_invariants import misled
 from tests.simulation.world import VirtualClock
 
 from teamrun.core.refs import RunRef
@@ -46,6 +47,7 @@ async def violations(world: Deployment) -> list[str]:
         found += [f"{each} ({run_id})" for each in await _of_run(world, RunRef(TENANT, run_id))]
     found += misdelivered(world)
     found += await misdriven(world)
+    found += misled(world)
     left = [key for place in ("open/", HOOKS, BATCHES) for key in await world.store.list(place)]
     if left and not found:
         found.append(f"markers are left: {left}")

@@ -28,6 +28,8 @@ class Mutant:
     """All schedules have a batch; otherwise none has."""
     has_teams: bool = False
     """All schedules have real teams; otherwise none has."""
+    has_threads: bool = False
+    """All schedules have threads; otherwise none has."""
     seed: int = 0
     """Of a schedule that notices it; `python -m tests.simulation hunt` finds another one."""
 

@@ -13,6 +13,7 @@ from tests.simulation.hook_mutants import HOOK_MUTANTS
 from tests.simulation.mutant import Mutant, Patch, background
 from tests.simulation.ports import StorePort
 from tests.simulation.team_mutants import TEAM_MUTANTS
+from tests.simulation.thread_mutants import THREAD_MUTANTS
 from tests.simulation.weather import LEASE, ORPHAN, Weather, apart
 
 from teamrun.core.ids import id_time
@@ -517,4 +518,5 @@ MUTANTS = (
     *HOOK_MUTANTS,
     *BATCH_MUTANTS,
     *TEAM_MUTANTS,
+    *THREAD_MUTANTS,
 )

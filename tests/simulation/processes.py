@@ -12,6 +12,7 @@ from tests.simulation.ledger import Drive
 from tests.simulation.ports import LivePort, QueuePort, StorePort
 from tests.simulation.team_file import registry
 from tests.simulation.team_job import TeamJob, program_of, team_registry
+from tests.simulation.threads import ThreadParts
 from tests.simulation.weather import LEASE, Weather
 from tests.simulation.world import Died, VirtualClock
 
@@ -29,6 +30,7 @@ from teamrun.runs.log.observers import Observers
 from teamrun.runs.log.spec import RunSpec
 from teamrun.runs.log.state import RunState
 from teamrun.runs.service.service import RunService
+from teamrun.threads.service import ThreadService
 from teamrun.tools.base import Effects
 from teamrun.webhooks.service import WebhookService
 
@@ -156,25 +158,34 @@ class Api(Process):
         parts = world.hooks and world.hooks.parts(self, delivers=False)
         batches = BatchParts(self, parts) if world.desk else None
         duties = (*_DUTIES, batches.duty) if batches else _DUTIES
+        talks = ThreadParts(self, duties) if world.talks else None
         self.service = RunService(
             store=store,
             live=live,
             dispatcher=QueuePort(self),
             registry=team_registry() if world.has_teams else registry(),
             clock=self.clock,
-            duties=duties,
+            duties=talks.duties if talks else duties,
+            threads=talks and talks.turns,
             observers=parts and Observers(live, pre_commit=(parts.outbox.pre_commit,)),
             destinations=Destinations(),
             webhooks_at=parts and parts.endpoints.changed_at,
         )
         self._hooks = parts and webhook_service(parts, store=store, clock=self.clock)
         self._batches = batches and batches.service(self.service)
+        self._threads = talks and talks.service(self.service)
 
     @property
     def batches(self) -> BatchService:
         """The batches, in a world that has them."""
         assert self._batches is not None
         return self._batches
+
+    @property
+    def threads(self) -> ThreadService:
+        """The threads, in a world that has them."""
+        assert self._threads is not None
+        return self._threads
 
     @property
     def hooks(self) -> WebhookService:
@@ -197,6 +208,8 @@ class Worker(Process):
         pre_commit = (parts.outbox.pre_commit,) if parts else ()
         batches = BatchParts(self, parts) if world.desk else None
         duties = (*_DUTIES, batches.duty) if batches else _DUTIES
+        self._talks = talks = ThreadParts(self, duties) if world.talks else None
+        duties = talks.duties if talks else duties
         further = (batches.ends.appended,) if batches else ()
         observers = Observers(live, *further, self._appended, pre_commit=pre_commit)
         self.engine = Engine(
@@ -209,6 +222,7 @@ class Worker(Process):
             program=self._program,
             duties=duties,
             observers=observers,
+            is_turn=talks and talks.turns.is_turn,
         )
         self._reaper = Reaper(
             store=store,
@@ -218,6 +232,7 @@ class Worker(Process):
             lease=lease,
             clock=self.clock,
             observers=Observers(live, pre_commit=pre_commit) if parts else None,
+            wake=talks and talks.turns.wake,
         )
         self._stop = asyncio.Event()
         if sweeps:
@@ -230,7 +245,8 @@ class Worker(Process):
     def _program(self, spec: RunSpec) -> Job | TeamJob:
         drive = Drive(spec.run_id, self.name, lambda: self._epochs[spec.run_id])
         self.world.ledger.drives[spec.run_id].append(drive)
-        return program_of(spec, self, drive)
+        threads = self._talks and self._talks.turns.conversation.before
+        return program_of(spec, self, drive, threads)
 
     def _appended(self, ref: RunRef, entry: Entry, state: RunState | None) -> None:
         if isinstance(entry.body, Claim):

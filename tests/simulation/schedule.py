@@ -23,6 +23,7 @@ from tests.simulation.line import Line
 from tests.simulation.receivers import Reception, draw_reception
 from tests.simulation.subscribers import Subscribers
 from tests.simulation.team_job import seen_model
+from tests.simulation.thread_clients import ThreadClients
 from tests.simulation.weather import ORPHAN, Weather, apart, draw, limited
 from tests.simulation.world import Livelock, VirtualClock, VirtualLoop, run_virtually
 
@@ -50,6 +51,8 @@ _BATCHES = 0.1
 """The part of schedules with a batch."""
 _TEAMS = 0.3
 """The part of schedules with runs of real teams."""
+_THREADS = 0.1
+"""The part of schedules with threads."""
 _BLOCK = 2
 """Items of a batch whose results are stored together."""
 _LOGGED = 0.2
@@ -77,6 +80,16 @@ class Outcome:
     stats: Counter[str] = field(default_factory=Counter[str])
 
 
+@dataclass(kw_only=True)
+class _Has:
+    """What there is in the world of a schedule."""
+
+    reception: Reception | None
+    batch: bool
+    teams: bool
+    threads: bool
+
+
 def run_schedule(
     seed: int,
     *,
@@ -85,6 +98,7 @@ def run_schedule(
     hooks: float = _HOOKS,
     batches: float = _BATCHES,
     teams: float = _TEAMS,
+    threads: float = _THREADS,
 ) -> Outcome:
     """Run the schedule of a seed: the same one each time.
 
@@ -95,11 +109,14 @@ def run_schedule(
         hooks: The probability of webhooks.
         batches: The probability of a batch.
         teams: The probability of real teams.
+        threads: The probability of threads; then there are no webhooks and no batch.
     """
+    has_threads = random.Random(seed + 9).random() < threads
     has_teams = random.Random(seed + 7).random() < teams
-    has_batch = random.Random(seed + 6).random() < batches
+    has_batch = not has_threads and random.Random(seed + 6).random() < batches
     dice = random.Random(seed + 4)
-    reception = draw_reception(dice) if dice.random() < hooks else None
+    has_hooks = not has_threads and dice.random() < hooks
+    reception = draw_reception(dice) if has_hooks else None
     rng = random.Random(seed)
     short = _SHORT if random.Random(seed + 3).random() < _SNAPSHOTS else snapshot.SHORT
     is_quick = reception is not None and reception.is_quick
@@ -110,7 +127,8 @@ def run_schedule(
         _quick_tries(_QUICKER if is_quick else 1),
     ):
         try:
-            return run_virtually(_run(seed, rng, sweeps, focus, reception, has_batch, has_teams))
+            has = _Has(reception=reception, batch=has_batch, teams=has_teams, threads=has_threads)
+            return run_virtually(_run(seed, rng, sweeps, focus, has))
         except Livelock as error:
             return Outcome(seed, violations=[str(error)])
 
@@ -187,14 +205,13 @@ async def _run(
     rng: random.Random,
     sweeps: bool,
     focus: Callable[[Weather], Weather],
-    reception: Reception | None,
-    has_batch: bool,
-    has_teams: bool,
+    has: "_Has",
 ) -> Outcome:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
     loop.set_exception_handler(lambda loop, context: None)
-    loop.allow(_FURTHER_STEPS if reception or has_batch else _STEPS)
+    reception = has.reception
+    loop.allow(_FURTHER_STEPS if reception or has.batch or has.threads else _STEPS)
     weather = draw(rng)
     if random.Random(seed + 2).random() < _APART:
         weather = apart(weather)
@@ -203,15 +220,24 @@ async def _run(
         weather = limited(weather, platform)
     weather = focus(weather)
     world = Deployment(
-        rng, weather, sweeps=sweeps, reception=reception, batches=has_batch, teams=has_teams
+        rng,
+        weather,
+        sweeps=sweeps,
+        reception=reception,
+        batches=has.batch,
+        teams=has.teams,
+        threads=has.threads,
     )
     line = Line(world)
     clients = Clients(world, line)
     if reception is not None:
         Subscribers(world, line).come()
-    if has_batch:
+    if has.batch:
         BatchClients(world, line).come()
-    world.submitted = rng.choice((0, 1)) if has_batch else rng.choice((1, 2, 2, 3))
+    if world.talks is not None:
+        ThreadClients(world, line, clients, world.talks).come()
+    is_busy = has.batch or has.threads
+    world.submitted = rng.choice((0, 1)) if is_busy else rng.choice((1, 2, 2, 3))
     for _ in range(world.submitted):
         world.visit(clients.submit())
     _set_faults(world, weather)
@@ -226,7 +252,8 @@ async def _run(
         outcome.violations = [*world.ledger.faults, repr(error)]
     outcome.runs = len(world.runs())
     world.stats["operations"] = world.operations
-    world.stats["with a batch"] += has_batch
+    world.stats["with a batch"] += has.batch
+    world.stats["with threads"] += has.threads
     world.stats["with webhooks"] += reception is not None
     world.stats["with a time limit"] += weather.time_limit > 0
     world.stats["without shared live state"] += not weather.is_live_shared
@@ -240,7 +267,8 @@ async def _live(world: Deployment, clients: Clients) -> None:
     """Faults, and then a calm in which everything ends."""
     await _until_all_is_over(world, _TURBULENCE)
     world.calm()
-    await _until_all_is_over(world, _FURTHER_CALM if world.hooks or world.desk else _CALM, clients)
+    is_long = world.hooks or world.desk or world.talks
+    await _until_all_is_over(world, _FURTHER_CALM if is_long else _CALM, clients)
     if not world.is_over():
         world.stats["slow"] += 1
         loop = asyncio.get_running_loop()

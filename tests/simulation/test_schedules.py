@@ -61,6 +61,6 @@ def test_processes_that_keep_each_other_busy_end_the_virtual_loop() -> None:
 def test_an_endless_schedule_is_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schedule, "_STEPS", 100)
 
-    (violation,) = run_schedule(4711, hooks=0, batches=0).violations
+    (violation,) = run_schedule(4711, hooks=0, batches=0, threads=0).violations
 
     assert "goes on and on" in violation

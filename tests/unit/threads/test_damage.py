@@ -9,8 +9,11 @@ from tests.unit.threads.test_threads import LONG, Conversation
 
 from teamrun.core.refs import RunRef
 from teamrun.errors import RunNotFinished, StorageError, ThreadBusy
+from teamrun.runs.engine import patience
 from teamrun.runs.log.keys import entry_key
 from teamrun.runs.service.requests import RetryRequest, RunRequest
+from teamrun.storage.memory import MemoryStore
+from teamrun.testing.faults import Fault, FaultStore
 from teamrun.threads.requests import ThreadPatch, ThreadRequest
 
 DAMAGE = [b"", b"garbage", b'{"v":1,"n":1,"body":{"kind":"joined"}}']
@@ -117,6 +120,20 @@ async def test_a_thread_is_busy_while_a_run_is_unreadable_until_that_is_given_up
     talk.cluster.queue.waiting.popleft()
     await talk.work()
     assert (await talk.run(second)).status == "completed"
+
+
+async def test_a_run_waits_for_storage_before_it_continues(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "_FIRST_DELAY", 0)
+    store = FaultStore(MemoryStore())
+    talk = await Conversation(store).begin()
+    first = await talk.submit("One")
+    await talk.work()
+    second = await talk.submit("Two")
+    fault = store.plan(Fault(outcome="unavailable", key=f"*/{first.run_id}/*"))
+    await talk.work()
+    assert fault.hits == 1
+    assert (await talk.run(second)).status == "completed"
+    assert talk.heard(1) == ["One", "Rain.", "Two"]
 
 
 @pytest.mark.parametrize("deleted", [{0}, {1}, {0, 1}], ids=["before it", "parent", "both"])

@@ -10,6 +10,7 @@ from teamrun.core.refs import RunRef
 from teamrun.errors import ThreadBusy, ThreadNotFound
 from teamrun.runs.service.requests import RetryRequest, RunRequest
 from teamrun.runs.service.resources import Run
+from teamrun.storage.base import ObjectStore
 from teamrun.testing import ScriptedModel
 from teamrun.threads.requests import ThreadRequest
 
@@ -20,11 +21,11 @@ LONG = {**TEAM, "max_turns": 2}
 class Conversation:
     """A cluster with a thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: ObjectStore | None = None) -> None:
         self.model = ScriptedModel({"a": ["Rain."] * 3}, record=True)
         broken = ScriptedModel({"a": []})  # a call without an answer fails
         registry = Registry.of(teams={"team": TEAM}, models={"m": self.model, "broken": broken})
-        self.cluster = Cluster({}, team=TEAM, registry=registry)
+        self.cluster = Cluster({}, team=TEAM, registry=registry, store=store)
         self.thread_id = ""
 
     async def begin(self) -> "Conversation":

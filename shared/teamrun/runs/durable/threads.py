@@ -3,14 +3,17 @@
 So the log of the run pins what it continues from, a replay finds it there, and a fork shares it.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import cast
 
+from teamrun.core.refs import RunRef
 from teamrun.errors import ThreadMismatch
 from teamrun.json_types import JsonObject
 from teamrun.messages import BaseChatMessage
 from teamrun.messages.factory import MessageFactory
 from teamrun.runs.engine.journal import Journal
+from teamrun.runs.engine.patience import until_stored
 from teamrun.runs.engine.protocol import CallContext, Outcome
 from teamrun.runs.log.spec import RunSpec, ThreadPart
 from teamrun.teams import BaseGroupChat
@@ -35,7 +38,11 @@ async def continue_thread(
     async def read(_: CallContext) -> Outcome:
         if before is None:
             raise ThreadMismatch("This process has no threads.")
-        return Outcome(value=await before(spec.tenant, part, spec.run_id))
+        ref = RunRef(spec.tenant, spec.run_id)
+        value = await until_stored(
+            lambda: before(spec.tenant, part, spec.run_id), ref=ref, sleep=asyncio.sleep
+        )
+        return Outcome(value=value)
 
     agent = spec.definition.name
     position = journal.position(agent, "thread")

@@ -24,7 +24,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from teamrun.core.clock import Clock
-from teamrun.errors import Diverged, Runaway, StorageError, Unavailable
+from teamrun.errors import Diverged, Runaway, StorageError
 from teamrun.json_types import JsonObject
 from teamrun.messages.origin import current_origin
 from teamrun.runs.engine.admission import Gate
@@ -36,6 +36,7 @@ from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.loop import RunLoop
 from teamrun.runs.engine.origin import RunOrigin
 from teamrun.runs.engine.ownership import Tenure
+from teamrun.runs.engine.patience import until_stored
 from teamrun.runs.engine.stops import diverged, early_end, stopped_here
 from teamrun.runs.engine.warm import WarmRun, can_follow
 from teamrun.runs.log.attempts import latest_attempt
@@ -72,8 +73,6 @@ class ExecutionObserver(Protocol):
         ...
 
 
-_FIRST_DELAY, _LONGEST_DELAY = 0.5, 5.0
-"""Seconds between attempts to read from storage."""
 _REPLAYED_AT_ONCE = 50
 """Entries that are replayed before the event loop serves other runs; some milliseconds."""
 
@@ -511,22 +510,7 @@ class Execution:
 
     async def _again(self, act: Callable[[], Awaitable[T]]) -> T:
         """Try something until storage responds."""
-        delay = _FIRST_DELAY
-        while True:
-            try:
-                return await act()
-            except Unavailable as error:
-                logger.warning(
-                    "Storage does not respond; the run waits for it",
-                    extra={
-                        "action": "storage.retried",
-                        **self._log.ref.log_fields(),
-                        "delay_s": delay,
-                        "error": error.message,
-                    },
-                )
-            await self._clock.sleep(delay)
-            delay = min(delay * 2, _LONGEST_DELAY)
+        return await until_stored(act, ref=self._log.ref, sleep=self._clock.sleep)
 
     # Waiting
 
