@@ -111,13 +111,31 @@ def _lose_wake_ups(patch: Patch) -> None:
 _mutant = partial(Mutant, has_threads=True)
 
 THREAD_MUTANTS = (
-    _mutant("threads: claim out of order", _claim_out_of_order),
-    _mutant("threads: wait for the run before alone", _wait_for_the_run_before_alone),
-    _mutant("threads: continue from what was rolled back", _continue_from_what_was_rolled_back),
-    _mutant("threads: continue from the second newest", _continue_from_the_second_newest),
-    _mutant("threads: take a busy thread for idle", _take_a_busy_thread_for_idle),
-    _mutant("threads: take an idle thread for busy", _take_an_idle_thread_for_busy),
-    _mutant("threads: interrupt nothing", _interrupt_nothing),
-    _mutant("threads: answer before the run has joined", _answer_before_the_run_has_joined),
-    _mutant("threads: lose the turn of the next run", _lose_wake_ups),
+    _mutant("threads: claim out of order", _claim_out_of_order, seed=115967778934700),
+    _mutant(
+        "threads: wait for the run before alone", _wait_for_the_run_before_alone, seed=4763461318046
+    ),
+    _mutant(
+        "threads: continue from what was rolled back",
+        _continue_from_what_was_rolled_back,
+        seed=101356499695963,
+    ),
+    _mutant(
+        "threads: continue from the second newest",
+        _continue_from_the_second_newest,
+        seed=257215539260403,
+    ),
+    _mutant(
+        "threads: take a busy thread for idle", _take_a_busy_thread_for_idle, seed=188534957546933
+    ),
+    _mutant(
+        "threads: take an idle thread for busy", _take_an_idle_thread_for_busy, seed=135253769640924
+    ),
+    _mutant("threads: interrupt nothing", _interrupt_nothing, seed=257302440181611),
+    _mutant(
+        "threads: answer before the run has joined",
+        _answer_before_the_run_has_joined,
+        seed=90183756095422,
+    ),
+    _mutant("threads: lose the turn of the next run", _lose_wake_ups, seed=23573969512708),
 )

@@ -182,7 +182,7 @@ class ThreadDesk:
         length = len(run.thread.entries)
         if isinstance(body, Claim) or (isinstance(body, Signal) and body.signal == "turn"):
             run.length_at_turn = run.length_at_turn or length
-            self._check_turn(run_id, run, body.kind)
+            self._check_turn(run_id, run, "claim" if isinstance(body, Claim) else "turn")
         elif isinstance(body, Signal) and body.signal == "cancel":
             run.is_cancelled = True
         if any(call.kind == "thread" for call in calls_of(body)):
