@@ -25,6 +25,8 @@ ELSEWHERE = {
     "state.json": "tests/unit/batches/test_crashes.py",
     "todo.json": "tests/unit/batches/test_races.py",
     "removal of batch items": _REPEATED,
+    "thread entry:created": "tests/simulation/test_schedules.py",
+    "thread entry:joined": "tests/unit/threads/test_crashes.py",
     "removal of invalid.jsonl": _REPEATED,
 }
 """Kinds at which no real process is killed, with the tests that interrupt them in process."""
@@ -56,7 +58,9 @@ def test_every_kind_of_write_is_a_crash_point(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(StorePort, "put", seen_put)
     monkeypatch.setattr(StorePort, "delete", seen_delete)
     for seed in range(24):
-        run_schedule(seed, hooks=1, batches=seed % 2)
+        run_schedule(seed, hooks=1, batches=seed % 2, threads=0)
+    for seed in range(4):
+        run_schedule(seed, threads=1)
 
     points = [case.point for case in (*OF_RUNS, *OF_DELIVERIES) if case.point]
     killed = {point.partition(" ")[2] for point in points} | {*WORKER, *API}

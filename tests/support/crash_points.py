@@ -25,6 +25,7 @@ from teamrun.live.base import Live, View
 from teamrun.models.pacing.base import CallLimits, Demand, Share
 from teamrun.runs.log.entries import Entry, Step, calls_of, read_entry
 from teamrun.storage.base import ObjectStat, ObjectStore
+from teamrun.threads.records import ThreadEntry
 
 __all__ = [
     "Crash",
@@ -247,7 +248,7 @@ def kind_of(key: str, data: bytes | None = None) -> str:
         if key.startswith(folder):
             return name
     parts = key.split("/")
-    if parts[2] in ("index", "batch-list"):
+    if parts[2] in ("index", "batch-list", "thread-list"):
         return "list marker"
     if parts[2] in ("webhooks", "deliveries"):
         return _of_webhook(parts)
@@ -255,6 +256,8 @@ def kind_of(key: str, data: bytes | None = None) -> str:
         return f"delivery {parts[-1].partition('.')[2].partition('-')[0]}"
     if parts[2] == "batches":
         return _of_batch(parts, data)
+    if parts[2] == "threads" and data is not None:
+        return f"thread entry:{ThreadEntry.model_validate_json(data).body.kind}"
     if parts[-2] == "log" and data is not None:
         return _entry(read_entry(data))
     return "blob" if parts[-2] == "blob" else parts[-1]
