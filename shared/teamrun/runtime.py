@@ -31,7 +31,6 @@ from teamrun.live.base import Live
 from teamrun.live.open import open_live
 from teamrun.live.pace import follow_pace
 from teamrun.net.destinations import Destinations
-from teamrun.redis.address import key_prefix
 from teamrun.redis.watch import watch_redis
 from teamrun.runs.log.announcer import STORE_LEASE, STORE_LEASE_TIME
 from teamrun.runs.log.archive import DUTIES, Duty, write_events
@@ -39,7 +38,7 @@ from teamrun.runs.log.log import LogObserver
 from teamrun.runs.log.observers import Observers
 from teamrun.runs.service.cancelling import cancel_run
 from teamrun.settings import CommonSettings
-from teamrun.storage.address import check_shareable, store_namespace
+from teamrun.storage.address import check_shareable, key_prefix, store_namespace
 from teamrun.storage.base import ObjectStore
 from teamrun.storage.open import open_store
 from teamrun.storage.proof import prove_store, store_identity
@@ -114,7 +113,7 @@ def open_backends(settings: CommonSettings) -> Backends:
     )
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Runtime:
     """The parts of one process."""
 
@@ -389,7 +388,7 @@ def compose(
         store=backends.store,
         live=backends.live,
         dispatcher=dispatcher,
-        program=team_program(registry, threads=threads.conversation.before),
+        program=team_program(registry, threads=threads.before),
         owner=owner,
         lease=lease,
         clock=clock,

@@ -33,13 +33,12 @@ from teamrun.core.refs import RunRef
 from teamrun.dispatch.celery import CeleryDispatcher
 from teamrun.errors import StorageError, Unavailable
 from teamrun.live.open import open_live
-from teamrun.redis.address import key_prefix
 from teamrun.runs.log.entries import Entry
 from teamrun.runs.log.keys import OPEN, open_marker
 from teamrun.runs.log.log import RunLog
 from teamrun.runs.service.requests import RunRequest
 from teamrun.runs.service.service import RunService
-from teamrun.storage.address import store_namespace
+from teamrun.storage.address import key_prefix, store_namespace
 from teamrun.storage.open import open_store
 
 __all__ = [

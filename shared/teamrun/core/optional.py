@@ -2,9 +2,8 @@
 
 import json
 import re
-import shlex
 import sys
-from importlib import import_module, metadata
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -51,6 +50,8 @@ def install_command(extra: str) -> str:
 
     It names the interpreter, because the virtual environment may not be active.
     """
+    import shlex  # here and below: half a handler's import of the standard library
+
     pip = f"{shlex.quote(sys.executable)} -m pip install"
     if (_ROOT / "pyproject.toml").is_file() and (_ROOT / "shared").is_dir():
         return f"{pip} -e {shlex.quote(f'{_ROOT}[{extra}]')}"
@@ -59,13 +60,14 @@ def install_command(extra: str) -> str:
 
 def _source() -> str:
     """The folder that the package was installed from (PEP 610), or its name."""
+    from importlib import metadata
+    from urllib.request import url2pathname
+
     try:
         record = metadata.distribution("teamrun").read_text("direct_url.json")
     except metadata.PackageNotFoundError:
         return "teamrun"
     origin: Any = json.loads(record) if record else {}
-    from urllib.request import url2pathname  # 5 ms, for a message about a missing package
-
     url = urlsplit(str(origin.get("url", "")))
     folder = url2pathname(url.path)
     is_folder = url.scheme == "file" and "dir_info" in origin and Path(folder).is_dir()
@@ -84,6 +86,8 @@ def _version(package: str) -> tuple[int, ...]:
 
     The packages of a platform's own, such as boto3 on AWS Lambda, may have no metadata.
     """
+    from importlib import metadata
+
     try:
         text = metadata.version(package)
     except metadata.PackageNotFoundError:

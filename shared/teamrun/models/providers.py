@@ -6,23 +6,18 @@ package is installed. Companies that serve OpenAI's protocol are no rows here, b
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Any, Final, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, get_args
 
 from teamrun.core.component.table import COMPONENTS
 from teamrun.errors import DefinitionError
 from teamrun.models.base import ChatCompletionClient
 from teamrun.models.makers import BASE_URL, KEY_VARIABLES, Access, access_to
 from teamrun.models.openai.azure_credential import credential_in
-from teamrun.models.options import (
-    AzureOpenAIOptions,
-    BedrockOptions,
-    OpenAIOptions,
-    ProfileOptions,
-    ScriptedOptions,
-)
+
+if TYPE_CHECKING:
+    from teamrun.models.options import ProfileOptions
 
 __all__ = [
     "PLANNED",
@@ -45,14 +40,13 @@ class FindAccess(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Provider:
+class Provider(NamedTuple):
     """One type of model profile."""
 
     client: str
     """Its class as `module:name`; the constructor's arguments are the options."""
-    options: type[ProfileOptions]
-    """The options that a profile of the operator's file takes."""
+    options_class: str
+    """The class of `options`, in the same form."""
     needs: tuple[str, ...] = ()
     """Options that must be given: a profile never falls back on a variable for them."""
     switches: tuple[str, ...] = ()
@@ -67,7 +61,7 @@ class Provider:
     """Whether a script answers, and no model."""
     autogen: tuple[str, ...] = ()
     """Clients of AutoGen component JSON that a profile of this provider can replace."""
-    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    variables: Mapping[str, str] = {}
     """The environment variable of each option that `model_client_from_env` reads."""
     needs_from_env: tuple[str, ...] = ()
     """Those of them that must be set."""
@@ -78,9 +72,13 @@ class Provider:
     also: tuple[str, ...] = ()
     """Other names in `LLM_PROVIDER`."""
 
+    @property
+    def options(self) -> "type[ProfileOptions]":
+        """The options that a profile of the operator's file takes."""
+        return _load(self.options_class)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedProvider:
+
+class PlannedProvider(NamedTuple):
     """A provider that is known, but not available in this release."""
 
     remedy: str = ""
@@ -96,7 +94,7 @@ _OPENAI_FORM = "Its models are also served over OpenAI's protocol: use type 'ope
 PROVIDERS: Final[Mapping[str, Provider]] = {
     "openai": Provider(
         client="teamrun.models.openai.client:OpenAIChatCompletionClient",
-        options=OpenAIOptions,
+        options_class="teamrun.models.openai.options:OpenAIOptions",
         needs=("model",),
         switches=_SWITCHES,
         access=access_to,
@@ -107,7 +105,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
     ),
     "azure_openai": Provider(
         client="teamrun.models.openai.azure:AzureOpenAIChatCompletionClient",
-        options=AzureOpenAIOptions,
+        options_class="teamrun.models.openai.options:AzureOpenAIOptions",
         needs=("model",),
         switches=_SWITCHES,
         autogen=(
@@ -126,7 +124,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
     ),
     "bedrock": Provider(
         client="teamrun.models.bedrock.client:BedrockChatCompletionClient",
-        options=BedrockOptions,
+        options_class="teamrun.models.bedrock.options:BedrockOptions",
         needs=("model",),
         hidden=("self", "clock", "retry", "model_id", "create_args"),
         autogen=COMPONENTS["BedrockChatCompletionClient"].providers,
@@ -137,7 +135,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
     ),
     "scripted": Provider(
         client="teamrun.testing.scripted:ScriptedModel",
-        options=ScriptedOptions,
+        options_class="teamrun.models.script:ScriptedOptions",
         needs=("script",),
         is_scripted=True,
         variables={"script": "SCRIPTED_REPLIES"},
@@ -189,7 +187,7 @@ def make_client(provider: str, **options: Any) -> ChatCompletionClient:
     switches = {name: given.pop(name) for name in row.switches if name in given}
     if switches:
         given["model_info"] = {**(given.get("model_info") or {}), **switches}
-    client: ChatCompletionClient = _load(row)(**given)
+    client: ChatCompletionClient = _load(row.client)(**given)
     return client
 
 
@@ -245,7 +243,7 @@ def _known_option(name: str, provider: str, row: Provider, known: set[str]) -> s
 
 
 def _options_of(row: Provider) -> set[str]:
-    parameters = inspect.signature(_load(row)).parameters
+    parameters = inspect.signature(_load(row.client)).parameters
     names = set(parameters) - set(row.hidden) | set(row.switches)
     if "create_args" not in parameters:
         return names
@@ -253,8 +251,8 @@ def _options_of(row: Provider) -> set[str]:
     return names | set(arguments.__annotations__)
 
 
-def _load(row: Provider) -> Any:
-    module, _, name = row.client.partition(":")
+def _load(place: str) -> Any:
+    module, _, name = place.partition(":")
     return getattr(import_module(module), name)  # a name from the table, never from data
 
 

@@ -14,7 +14,7 @@ from teamrun.core.loopback import is_loopback
 from teamrun.errors import UsageError
 from teamrun.json_types import JsonObject
 
-__all__ = ["RedisAddress", "key_prefix", "read_redis_url"]
+__all__ = ["RedisAddress", "read_redis_url"]
 
 DEFAULT_PORT = 6379
 
@@ -151,11 +151,6 @@ def _read(url: str) -> RedisAddress:
         password=password or None,
         tls=_tls(options) if parts.scheme == "rediss" else (),
     )
-
-
-def key_prefix(namespace: str) -> str:
-    """The prefix of every key, queue and channel of one deployment."""
-    return f"teamrun:{namespace}:"
 
 
 def _check_shape(url: str, parts: SplitResult) -> None:

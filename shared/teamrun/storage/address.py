@@ -11,7 +11,14 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from teamrun.errors import StorageError, UsageError
 from teamrun.storage.keys import check_prefix
 
-__all__ = ["StoreAddress", "check_endpoint", "check_shareable", "read_store_url", "store_namespace"]
+__all__ = [
+    "StoreAddress",
+    "check_endpoint",
+    "check_shareable",
+    "key_prefix",
+    "read_store_url",
+    "store_namespace",
+]
 
 _FORMS = "memory://, file:///path, s3://bucket/prefix or az://container/prefix"
 _KINDS: dict[str, Literal["memory", "file", "s3", "az"]] = {
@@ -128,6 +135,11 @@ def store_namespace(url: str) -> str:
     return hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[
         :_NAMESPACE_LENGTH
     ]
+
+
+def key_prefix(namespace: str) -> str:
+    """The prefix of every key, queue and channel of one deployment."""
+    return f"teamrun:{namespace}:"
 
 
 def _folder(path: str) -> StoreAddress:

@@ -7,11 +7,8 @@ Source: https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html
 
 import os
 from collections.abc import Mapping
-from configparser import ConfigParser
-from configparser import Error as ConfigError
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from teamrun.core.optional import require
 from teamrun.errors import UsageError
@@ -25,8 +22,7 @@ _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 _OTHER_SOURCES = ("sso_session", "sso_start_url", "role_arn", "credential_process", "login_session")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AwsProfile:
+class AwsProfile(NamedTuple):
     """One profile; fields that it does not set are None."""
 
     name: str
@@ -119,12 +115,11 @@ def _sections(
             f"{variable}: the home folder (~) is unknown; write an absolute path.",
             setting="store",
         ) from None
-    parser = ConfigParser(interpolation=None, strict=False, default_section="")
     try:
-        parser.read_string(path.read_text(encoding="utf-8"))
+        return _parsed(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return {}
-    except (ConfigError, UnicodeDecodeError, OSError):
+    except (ValueError, OSError):
         # Without the parser's message, which would repeat lines of a file of secrets.
         raise UsageError(
             f"{variable.removeprefix('AWS_')} cannot be read: {str(path)!r} is not a valid file "
@@ -132,4 +127,14 @@ def _sections(
             setting="store",
             path=str(path),
         ) from None
+
+
+def _parsed(text: str) -> Mapping[str, Mapping[str, str]]:
+    from configparser import ConfigParser, Error  # a function in AWS has no such file
+
+    parser = ConfigParser(interpolation=None, strict=False, default_section="")
+    try:
+        parser.read_string(text)
+    except Error as error:
+        raise ValueError from error
     return {name: dict(parser[name]) for name in parser.sections()}

@@ -10,7 +10,7 @@ MAX_KEY_BYTES = 900
 """Maximum length in UTF-8; S3 allows 1,024 including the prefix in the bucket."""
 
 _SEGMENT = r"(?!\.{1,2}(?:/|\Z))[^/\x00-\x1f\x7f-\x9f\ud800-\udfff]+"
-_KEY = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*")
+_KEY = rf"{_SEGMENT}(?:/{_SEGMENT})*"  # compiled at first use, as few keys need it
 
 
 def check_key(key: str) -> None:
@@ -20,7 +20,7 @@ def check_key(key: str) -> None:
         InvalidKey: A segment is empty, `.` or `..`, or contains a control character, or the key
             is too long.
     """
-    if not _is_plain(key) and _KEY.fullmatch(key) is None:
+    if not _is_plain(key) and re.fullmatch(_KEY, key) is None:
         raise InvalidKey(
             f"{key!r} is not a valid key: it must be segments joined by '/', none of them empty, "
             "'.' or '..', without control characters"

@@ -26,11 +26,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from teamrun.core.ids import id_time
 from teamrun.runs.log.keys import list_path, list_place
 from teamrun.runs.log.metadata import Metadata
-from teamrun.runs.log.spec import BusyPolicy
+from teamrun.runs.log.spec import INTERRUPTING, BusyPolicy
 from teamrun.runs.log.state import RunState
 
 __all__ = [
-    "INTERRUPTING",
     "Changed",
     "Created",
     "Deleted",
@@ -44,10 +43,6 @@ __all__ = [
     "page_key",
     "thread_list_folder",
 ]
-
-
-INTERRUPTING = frozenset[BusyPolicy]({"interrupt", "rollback"})
-"""The policies by which a run cancels those before it."""
 
 
 def entry_folder(tenant: str, thread_id: str) -> str:
@@ -202,6 +197,18 @@ class ThreadState:
                 self.metadata = dict(entry.body.metadata)
             case Deleted():
                 self.is_deleted = True
+
+    def joined(self, run_id: str, on_busy: BusyPolicy, busy: list[str]) -> Joined:
+        """The entry by which a run joins, with what is known about the runs before it."""
+        upto, left = self.marks[-1]
+        return Joined(
+            run_id=run_id,
+            on_busy=on_busy,
+            busy=busy,
+            after=self.runs[-1].run_id if self.runs else None,
+            ended=self.runs[upto - 1].run_id if upto else None,
+            left=None if left is None else self.runs[left].run_id,
+        )
 
     def skip(self) -> None:
         """Leave the next entry out; it is damaged."""

@@ -9,6 +9,8 @@ the end of the run before it, or a worker that is asked to execute it.
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from teamrun.core.clock import Clock
 from teamrun.core.refs import RunRef
@@ -21,18 +23,21 @@ from teamrun.errors import (
     Unavailable,
     UnreadableEntry,
 )
+from teamrun.json_types import JsonObject
 from teamrun.live.base import Live
 from teamrun.runs.log.entries import Signal
 from teamrun.runs.log.keys import open_marker
 from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.reader import RunReader
-from teamrun.runs.log.spec import BusyPolicy, ThreadPart
+from teamrun.runs.log.spec import INTERRUPTING, BusyPolicy, ThreadPart
 from teamrun.runs.log.state import RunState
 from teamrun.storage.base import ObjectStore
-from teamrun.threads.conversation import Conversation
-from teamrun.threads.ends import RunEnds
-from teamrun.threads.log import ThreadLogs, thread_not_found
-from teamrun.threads.records import INTERRUPTING, Joined, Removed, ThreadState
+
+if TYPE_CHECKING:
+    from teamrun.threads.conversation import Conversation
+    from teamrun.threads.ends import RunEnds
+    from teamrun.threads.log import ThreadLogs
+    from teamrun.threads.records import Joined
 
 __all__ = ["Cancel", "ThreadTurns"]
 
@@ -65,17 +70,43 @@ class ThreadTurns:
         writer: str = "threads",
     ) -> None:
         self._reader = RunReader(store=store, live=live, clock=clock)
-        self.logs = ThreadLogs(store, clock)
-        """The logs of threads."""
-        self.ends = RunEnds(reader=self._reader, live=live, clock=clock)
-        """Which runs have ended."""
-        self.conversation = Conversation(logs=self.logs, reader=self._reader, ends=self.ends)
-        """What the runs have said."""
         self._store = store
+        self._live = live
         self._clock = clock
         self._dispatcher = dispatcher
         self._cancel = cancel
         self._writer = writer
+
+    # Imported at first use, as are the entries of threads: few workers ever have a thread.
+
+    @cached_property
+    def logs(self) -> "ThreadLogs":
+        """The logs of threads."""
+        from teamrun.threads.log import ThreadLogs
+
+        return ThreadLogs(self._store, self._clock)
+
+    @cached_property
+    def ends(self) -> "RunEnds":
+        """Which runs have ended."""
+        from teamrun.threads.ends import RunEnds
+
+        return RunEnds(reader=self._reader, live=self._live, clock=self._clock)
+
+    @cached_property
+    def conversation(self) -> "Conversation":
+        """What the runs have said."""
+        from teamrun.threads.conversation import Conversation
+
+        return Conversation(logs=self.logs, reader=self._reader, ends=self.ends)
+
+    async def before(self, tenant: str, part: ThreadPart, run_id: str) -> JsonObject:
+        """From what a run continues; see `Conversation.before`.
+
+        Raises:
+            StorageError: Storage does not respond.
+        """
+        return await self.conversation.before(tenant, part, run_id)
 
     async def check(self, tenant: str, thread_id: str, on_busy: BusyPolicy) -> None:
         """Refuse a run that could not join the thread now.
@@ -110,6 +141,8 @@ class ThreadTurns:
                 joined = state.runs[place]
                 break
             if state is None or state.is_deleted:
+                from teamrun.threads.log import thread_not_found
+
                 raise thread_not_found(part.thread_id)
             # Other coroutines may read on meanwhile; then the append fails.
             entries = state.entries
@@ -118,7 +151,7 @@ class ThreadTurns:
                 raise _busy(part.thread_id, active)
             is_calm = part.on_busy not in INTERRUPTING
             busy = [] if is_calm else await self.ends.open(ref.tenant, state)
-            joined = _joined(state, ref.run_id, part.on_busy, busy)
+            joined = state.joined(ref.run_id, part.on_busy, busy)
             if has_ended or await self.logs.append(ref.tenant, part.thread_id, entries, joined):
                 break
         if not has_ended:
@@ -222,6 +255,8 @@ class ThreadTurns:
                 return
             if ref.run_id not in state.positions:
                 return
+            from teamrun.threads.records import Removed
+
             removed = Removed(run_id=ref.run_id)
             if await self.logs.append(ref.tenant, part.thread_id, state.entries, removed):
                 return
@@ -240,29 +275,15 @@ class ThreadTurns:
         with contextlib.suppress(DeliveryError):  # the reaper sends it
             await self._dispatcher.send([ref])
 
-    async def _interrupt(self, ref: RunRef, joined: Joined) -> None:
-        if joined.on_busy in INTERRUPTING:
-            for run_id in joined.busy:
-                reason = f"The run {ref.run_id} of the same thread has taken its place."
-                await self._cancel(RunRef(ref.tenant, run_id), reason)
+    async def _interrupt(self, ref: RunRef, joined: "Joined") -> None:
+        for run_id in joined.busy:
+            reason = f"The run {ref.run_id} of the same thread has taken its place."
+            await self._cancel(RunRef(ref.tenant, run_id), reason)
 
     async def _run(self, ref: RunRef) -> RunState | None:
         """The state of a run; None if it was deleted, or is unreadable."""
         [state] = await self._reader.states([ref])
         return None if isinstance(state, UnreadableEntry) else state
-
-
-def _joined(state: ThreadState, run_id: str, on_busy: BusyPolicy, busy: list[str]) -> Joined:
-    """The entry by which a run joins, with what is known about the runs before it."""
-    upto, left = state.marks[-1]
-    return Joined(
-        run_id=run_id,
-        on_busy=on_busy,
-        busy=busy,
-        after=state.runs[-1].run_id if state.runs else None,
-        ended=state.runs[upto - 1].run_id if upto else None,
-        left=None if left is None else state.runs[left].run_id,
-    )
 
 
 def _busy(thread_id: str, busy: str) -> ThreadBusy:

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import aclosing, nullcontext
 from datetime import timedelta
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from pydantic import BaseModel, PydanticUserError
 
@@ -19,9 +19,11 @@ from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.tools.arguments import checked_arguments
 from teamrun.tools.base import BaseTool, Effects, OnLost, OnUnknown, Session
 from teamrun.tools.context import ToolContext
-from teamrun.tools.imports import Import
 from teamrun.tools.signature import function_name, inner_function, read_signature, without_schema
 from teamrun.tools.threads import run_in_thread
+
+if TYPE_CHECKING:
+    from teamrun.tools.imports import Import
 
 __all__ = ["MAX_YIELDED", "FunctionTool"]
 
@@ -66,7 +68,7 @@ class FunctionTool(BaseTool[BaseModel, Any]):
         func: Callable[..., Any],
         description: str | None = None,
         name: str | None = None,
-        global_imports: Sequence[Import] = (),
+        global_imports: "Sequence[Import]" = (),
         strict: bool = False,
         *,
         timeout: timedelta | None = None,

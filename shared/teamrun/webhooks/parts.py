@@ -39,7 +39,7 @@ class Delivery(NamedTuple):
     delivering: "Delivering"
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class WebhookParts:
     """The parts of one process."""
 

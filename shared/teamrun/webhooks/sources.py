@@ -5,7 +5,6 @@ entries, becomes a further row of `sources_of`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
@@ -42,7 +41,6 @@ class Logged(NamedTuple):
     """A change of the endpoints that was known when the log was accepted."""
 
 
-@dataclass(frozen=True, slots=True)
 class Gone:
     """The log was deleted, or was never accepted: nothing is due."""
 

@@ -21,10 +21,10 @@ from tests.support.services import valkey
 from teamrun.core.clock import SystemClock
 from teamrun.core.refs import RunRef
 from teamrun.live.open import open_live
-from teamrun.redis.address import key_prefix
 from teamrun.runs.log.entries import End, LoggedEvent, Step
 from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.observers import Observers
+from teamrun.storage.address import key_prefix
 from teamrun.storage.open import open_store
 
 _NAMESPACE = "benchmark"

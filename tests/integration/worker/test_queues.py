@@ -18,11 +18,10 @@ from tests.support.services import Valkey, valkey
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.celery import OLD_QUEUE, CeleryDispatcher, encode_message
 from teamrun.dispatch.queues import MAX_REFS_PER_MESSAGE, Queue
-from teamrun.redis.address import key_prefix
 from teamrun.redis.pipe import RedisPipe
 from teamrun.runs.service.resources import Run
 from teamrun.runs.service.service import RunService
-from teamrun.storage.address import store_namespace
+from teamrun.storage.address import key_prefix, store_namespace
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 

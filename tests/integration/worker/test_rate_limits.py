@@ -17,11 +17,10 @@ from teamrun.components.team_file import load_registry
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.celery import CeleryDispatcher
 from teamrun.live.open import open_live
-from teamrun.redis.address import key_prefix
 from teamrun.runs.log.keys import OPEN
 from teamrun.runs.service.requests import RunRequest
 from teamrun.runs.service.service import RunService
-from teamrun.storage.address import store_namespace
+from teamrun.storage.address import key_prefix, store_namespace
 from teamrun.storage.base import ObjectStore
 from teamrun.storage.open import open_store
 

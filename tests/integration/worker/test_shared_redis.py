@@ -17,9 +17,8 @@ from tests.support.services import Valkey, valkey
 
 from teamrun.core.refs import RunRef
 from teamrun.dispatch.celery import CeleryDispatcher
-from teamrun.redis.address import key_prefix
 from teamrun.runs.service.resources import Event
-from teamrun.storage.address import store_namespace
+from teamrun.storage.address import key_prefix, store_namespace
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 

@@ -19,11 +19,10 @@ from teamrun.components.team_file import load_registry
 from teamrun.dispatch.celery import CeleryDispatcher
 from teamrun.dispatch.persistent import PersistentDispatcher
 from teamrun.live.open import open_live
-from teamrun.redis.address import key_prefix
 from teamrun.runs.service.requests import RunRequest
 from teamrun.runs.service.resources import Event
 from teamrun.runs.service.service import RunService
-from teamrun.storage.address import store_namespace
+from teamrun.storage.address import key_prefix, store_namespace
 from teamrun.storage.open import open_store
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]

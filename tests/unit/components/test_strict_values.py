@@ -14,15 +14,22 @@ from teamrun.components.reading import tools
 from teamrun.components.team_file import load_registry
 from teamrun.errors import DefinitionError
 from teamrun.models import options
+from teamrun.models.bedrock import options as of_bedrock
+from teamrun.models.openai import options as of_openai
+from teamrun.models.script import ScriptedOptions
 
 MODELS = [
     value
-    for module in (agents, base, conditions, contexts, options, profiles, teams, tools)
+    for module in (
+        *(agents, base, conditions, contexts, profiles, teams, tools),
+        *(options, of_bedrock, of_openai),
+    )
     for value in vars(module).values()
     if isinstance(value, type)
     and issubclass(value, BaseModel)
     and value.__module__ == module.__name__
 ]
+MODELS.append(ScriptedOptions)
 
 
 def kinds(annotation: Any) -> Iterator[Any]:

@@ -27,19 +27,18 @@ from teamrun.components.reading.problems import ProblemCode
 from teamrun.components.registry import Registry
 from teamrun.components.team_file import load_registry
 from teamrun.errors import DefinitionError
-from teamrun.models import options
 from teamrun.models.providers import PROVIDERS
 from teamrun.testing import ScriptedModel
 
 PAGE = page("docs/reference/definitions.md")
 SHARED = set(teams.RoundRobinDefinition.model_fields)
-OPENAI = set(options.OpenAIOptions.model_fields)
+OPENAI = set(PROVIDERS["openai"].options.model_fields)
 
 CASES: dict[str, tuple[type[BaseModel], set[str]]] = {
-    "### `openai`": (options.OpenAIOptions, set()),
-    "### `azure_openai`": (options.AzureOpenAIOptions, OPENAI),
-    "### `bedrock`": (options.BedrockOptions, set()),
-    "### `scripted`": (options.ScriptedOptions, set()),
+    "### `openai`": (PROVIDERS["openai"].options, set()),
+    "### `azure_openai`": (PROVIDERS["azure_openai"].options, OPENAI),
+    "### `bedrock`": (PROVIDERS["bedrock"].options, set()),
+    "### `scripted`": (PROVIDERS["scripted"].options, set()),
     "### Price": (profiles.PriceOptions, set()),
     "### Limits of the server": (profiles.PaceOptions, set()),
     "### `assistant_agent`": (agents.AssistantDefinition, {"type"}),

@@ -15,6 +15,7 @@ from teamrun.runs.log.webhook import RunWebhook
 
 __all__ = [
     "BEHAVIOUR",
+    "INTERRUPTING",
     "BusyPolicy",
     "ForkPoint",
     "InputMessage",
@@ -106,6 +107,9 @@ class ForkPoint(BaseModel):
 BusyPolicy = Literal["enqueue", "reject", "interrupt", "rollback"]
 """What a new run does if its thread has a run that has not ended: wait for it, be refused, cancel
 it and go on from what it has said, or cancel it and go on as if it had never been."""
+
+INTERRUPTING = frozenset[BusyPolicy]({"interrupt", "rollback"})
+"""The policies by which a run cancels those before it."""
 
 
 class ThreadPart(BaseModel):
