@@ -6,7 +6,8 @@ from typing import Any
 from teamrun.context.base import ChatCompletionContext
 from teamrun.core.cancellation import CancellationToken
 from teamrun.memory.base import Memory, MemoryContent, MemoryQueryResult, UpdateContextResult
-from teamrun.messages.llm import SystemMessage
+from teamrun.messages.image import Image
+from teamrun.messages.llm import SystemMessage, UserMessage
 
 __all__ = ["ListMemory"]
 
@@ -42,11 +43,22 @@ class ListMemory(Memory):
         self._contents = list(value)
 
     async def update_context(self, model_context: ChatCompletionContext) -> UpdateContextResult:
-        """Add one system message that lists everything, if there is anything."""
+        """Add one system message that lists everything, if there is anything.
+
+        A message of the user with the images follows it, since system messages have only text. A
+        model without vision sees `<image>`.
+        """
         if self._contents:
-            lines = [f"{n}. {memory.content}" for n, memory in enumerate(self._contents, 1)]
+            lines, images = list[str](), list[str | Image]()
+            for n, memory in enumerate(self._contents, 1):
+                found = memory.readable()
+                lines.append(f"{n}. {found if isinstance(found, str) else '<image>'}")
+                if isinstance(found, Image):
+                    images += [f"Image {n} of the memory:", found]
             text = "\n".join(["", "Relevant memory content (in chronological order):", *lines, ""])
             await model_context.add_message(SystemMessage(content=text))
+            if images:
+                await model_context.add_message(UserMessage(content=images, source="memory"))
         return UpdateContextResult(memories=MemoryQueryResult(results=self._contents))
 
     async def query(

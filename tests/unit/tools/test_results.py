@@ -19,7 +19,7 @@ from tests.support.runs import Cluster, solo
 
 from teamrun.agents import AssistantAgent
 from teamrun.errors import ToolError
-from teamrun.messages import ToolCallExecutionEvent
+from teamrun.messages import Image, ToolCallExecutionEvent
 from teamrun.testing import ScriptedModel
 from teamrun.tools import (
     FunctionTool,
@@ -94,6 +94,9 @@ TEXTS: list[tuple[Any, str]] = [
     (Path("/a/b"), "/a/b"),
     (b"plain", "plain"),
     (b"\xff\x00", "_wA="),
+    (memoryview(b"plain"), "plain"),
+    (memoryview(b"\xff\x00"), "_wA="),
+    (Image.from_bytes(b"\x89PNG\r\n\x1a\n-"), "[image/png, 9 bytes]"),
     (Named(), "by its name"),
 ]
 DATA: list[tuple[Any, Any]] = [
@@ -109,6 +112,7 @@ DATA: list[tuple[Any, Any]] = [
     (Point(1, 2), [1, 2]),
     (OrderedDict(a=1), {"a": 1}),
     ({"of": Named()}, {"of": "by its name"}),
+    ({"of": memoryview(b"plain")}, {"of": "plain"}),
 ]
 
 
@@ -119,6 +123,7 @@ def returning(value: Any) -> FunctionTool:
     return FunctionTool(look, "Look.")
 
 
+@pytest.mark.behaviour("tool.result.binary")
 @pytest.mark.parametrize(("value", "text"), TEXTS, ids=lambda each: repr(each)[:30])
 def test_a_value_with_a_form_of_one_piece_is_that_text(value: Any, text: str) -> None:
     assert returning(value).return_value_as_string(value) == text
