@@ -20,6 +20,7 @@ from teamrun.conditions import (
     TextMessageTermination,
     TokenUsageTermination,
 )
+from teamrun.core.component.table import COMPONENTS
 from teamrun.core.protocols import AnyMessage
 from teamrun.errors import TeamrunError, TerminatedException
 from teamrun.messages import (
@@ -290,6 +291,12 @@ async def test_a_condition_that_has_fired_is_loaded_as_such(case: Case) -> None:
     await second.load_state(await first.save_state())
 
     assert second.terminated
+
+
+def test_every_class_of_conditions_has_a_case() -> None:
+    elsewhere = {"TimeoutTermination", "OrTerminationCondition", "AndTerminationCondition"}
+    rows = {name for name, row in COMPONENTS.items() if row.type == "termination"}
+    assert rows - elsewhere <= {type(case.make()).__name__ for case in CASES}
 
 
 async def test_the_stop_message_comes_from_the_condition() -> None:

@@ -1,5 +1,6 @@
 """The contents of each model context, and the messages that it shows."""
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from teamrun.context import (
     TokenLimitedChatCompletionContext,
     UnboundedChatCompletionContext,
 )
+from teamrun.core.component.table import COMPONENTS
 from teamrun.messages import (
     AssistantMessage,
     FunctionCall,
@@ -90,6 +92,34 @@ async def test_a_context_continues_from_its_state() -> None:
 
     assert list(state) == ["messages"]
     assert await shown(context) == messages
+
+
+MAKES: list[Callable[[], ChatCompletionContext]] = [
+    UnboundedChatCompletionContext,
+    lambda: BufferedChatCompletionContext(2),
+    lambda: HeadAndTailChatCompletionContext(1, 1),
+    lambda: TokenLimitedChatCompletionContext(WordModel(), token_limit=3),
+]
+
+
+@pytest.mark.behaviour("context.state")
+@pytest.mark.parametrize("make", MAKES)
+async def test_every_context_shows_the_same_after_its_state_was_json(
+    make: Callable[[], ChatCompletionContext],
+) -> None:
+    context, loaded = make(), make()
+    for message in [*say("a", "b", "c"), CALLS, RESULTS, *say("d")]:
+        await context.add_message(message)
+
+    await loaded.load_state(json.loads(json.dumps(await context.save_state())))
+
+    assert await shown(loaded) == await shown(context)
+    assert json.dumps(await loaded.save_state()) == json.dumps(await context.save_state())
+
+
+def test_every_class_of_contexts_has_a_case() -> None:
+    rows = {n for n, row in COMPONENTS.items() if row.type == "chat_completion_context"}
+    assert rows == {type(make()).__name__ for make in MAKES}
 
 
 @pytest.mark.behaviour("context.buffered")
