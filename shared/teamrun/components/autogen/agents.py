@@ -80,6 +80,9 @@ def read_user_proxy(
     known = {"name": "name", "description": "description", "input_func": "input_func"}
     fields = read_fields(config, where, known, problems, what="the agent")
     values = {key: value for key, value in fields.values.items() if key != "input_func"}
+    if fields.values.get("input_func") is not None:
+        detail = "'input_func' is ignored: the run waits for an answer from its client."
+        problems.warn(fields.place("input_func"), detail)
     return construct(UserProxyDefinition, fields, values, problems)
 
 
@@ -109,7 +112,8 @@ def read_assistant(
     if "model_context" in values:
         place = fields.place("model_context")
         values["model_context"] = read_component_context(values["model_context"], place, problems)
-    agent = construct(AssistantDefinition, fields, values, problems)
+    unknown = () if values["model"] is not None else ("model",)
+    agent = construct(AssistantDefinition, fields, values, problems, unknown=unknown)
     if agent is not None:
         check_handoffs(agent, fields.place("handoffs"), problems)
     return agent if len(problems.found) == before else None
@@ -158,7 +162,7 @@ def read_component_context(raw: Any, where: str, problems: Problems) -> ContextD
     if component is None or component.type == "unbounded":
         return None
     known = {name: name for name in ContextDefinition.model_fields if name != "type"}
-    ignored = {"initial_messages": "initial_messages", "model_client": "model_client"}
+    ignored = {name: name for name in ("initial_messages", "model_client", "tool_schema")}
     fields = read_fields(
         component.config, component.where, known | ignored, problems, what="the model context"
     )
@@ -167,5 +171,8 @@ def read_component_context(raw: Any, where: str, problems: Problems) -> ContextD
         detail = "Initial messages are not converted; put them into the 'system_message'."
         problems.add(place, "component_json_not_supported", detail)
         return None
+    if fields.values.get("tool_schema"):
+        detail = "'tool_schema' is ignored: the tokens of schemas of tools are not counted."
+        problems.warn(fields.place("tool_schema"), detail)
     values = {key: value for key, value in fields.values.items() if key in known}
     return construct(ContextDefinition, fields, {**values, "type": component.type}, problems)

@@ -6,7 +6,7 @@ by the profile for the same model, a tool by the registered tool of the same nam
 brings along of its own, such as source, an address or a key, is ignored with a warning.
 """
 
-from typing import Any, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 from teamrun.components.autogen.providers import KINDS, MODELS, UNSUPPORTED, Kind, Known
 from teamrun.components.definitions.base import BaseDelegateDefinition
@@ -19,8 +19,21 @@ from teamrun.components.reading.scope import Scope
 from teamrun.core.component.writing import MASK
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.models.providers import PROVIDERS
+from teamrun.validation import kind_of
 
 __all__ = ["Component", "model_profile", "read_tools", "unwrap"]
+
+
+_ENVELOPE: Final = frozenset(
+    {
+        *("provider", "component_type", "version", "component_version"),
+        *("description", "label", "config"),
+    }
+)
+"""The fields of a component."""
+
+_USUAL: Final[JsonMapping] = {"add_name_prefixes": False, "include_name_in_message": True}
+"""What AutoGen writes for every client of OpenAI; to ignore it changes nothing."""
 
 
 class Component(NamedTuple):
@@ -42,8 +55,9 @@ def unwrap(raw: Any, where: str, kind: Kind, problems: Problems) -> Component | 
     provider = str(source.get("provider"))
     known = KINDS[kind].get(provider)
     if known is None:
-        _note_provider(provider, pointer(where, "provider"), kind, problems)
+        _note_provider(source.get("provider"), pointer(where, "provider"), kind, problems)
         return None
+    _note_unread(source, where, problems)
     if not _version_is_known(source, known, where, problems):
         return None
     place = pointer(where, "config")
@@ -59,13 +73,21 @@ def model_profile(raw: Any, where: str, scope: Scope, problems: Problems) -> str
     if isinstance(raw, str):
         scope.check_model(raw, where, problems)
         return raw
+    if raw is None:
+        detail = (
+            "A model is needed: a model component, or the name of a model profile; registered:"
+            f" {listed(scope.models)}."
+        )
+        problems.add(where, "invalid_definition", detail)
+        return None
     source = as_object(raw, where, problems, what="a model component")
     if source is None:
         return None
     provider = str(source.get("provider"))
     if provider not in MODELS:
-        _note_provider(provider, pointer(where, "provider"), "model", problems)
+        _note_provider(source.get("provider"), pointer(where, "provider"), "model", problems)
         return None
+    _note_unread(source, where, problems)
     place = pointer(where, "config")
     config = as_object(source.get("config", {}), place, problems, what="'config'")
     if config is None:
@@ -74,11 +96,14 @@ def model_profile(raw: Any, where: str, scope: Scope, problems: Problems) -> str
     types = [name for name, row in PROVIDERS.items() if provider in row.autogen]
     profile = scope.profile_of(model, types) if isinstance(model, str) else None
     if profile is None:
-        detail = f"No model profile is for {shown(model)}; registered: {listed(scope.models)}."
+        subject = (
+            "'model' is needed" if model is None else f"No model profile is for {shown(model)}"
+        )
+        detail = f"{subject}; registered: {listed(scope.models)}."
         problems.add(pointer(place, "model"), "unknown_model", detail)
         return None
     for key in sorted(config.keys() - {"model", "model_info"}):
-        if config[key] not in (None, "", MASK):
+        if config[key] not in (None, "", MASK) and _USUAL.get(key) is not config[key]:
             detail = f"{key!r} is ignored: the model profile {profile!r} decides it."
             problems.warn(pointer(place, key), detail)
     return profile
@@ -163,10 +188,14 @@ def _tool(
     if tool.type in DELEGATES:
         return load(DELEGATES[tool.type].read)(tool.type, tool.config, tool.where, scope, problems)
     name, place = tool.config.get("name"), pointer(tool.where, "source_code")
+    if not isinstance(name, str):
+        detail = f"'name' must be the name of a registered tool; registered: {listed(scope.tools)}."
+        problems.add(pointer(tool.where, "name"), "unknown_tool", detail)
+        return None
     if tool.config.get("source_code") is not None and name in scope.tools:
         detail = f"The source is ignored: {shown(name)} is the registered tool of that name."
         problems.warn(place, detail)
-    return _registered(str(name), pointer(tool.where, "name"), scope, problems)
+    return _registered(name, pointer(tool.where, "name"), scope, problems)
 
 
 def _registered_instead(raw: Any, where: str, scope: Scope, problems: Problems) -> str | None:
@@ -185,9 +214,10 @@ def _registered_instead(raw: Any, where: str, scope: Scope, problems: Problems) 
     return name
 
 
-def _registered(name: str, where: str, scope: Scope, problems: Problems) -> str:
+def _registered(name: str, where: str, scope: Scope, problems: Problems) -> str | None:
+    before = len(problems.found)
     scope.check_tool(name, where, problems)
-    return name
+    return name if len(problems.found) == before else None
 
 
 def _version_is_known(source: JsonMapping, known: Known, where: str, problems: Problems) -> bool:
@@ -205,12 +235,27 @@ def _version_is_known(source: JsonMapping, known: Known, where: str, problems: P
     return True
 
 
-def _note_provider(provider: str, where: str, kind: Kind | str, problems: Problems) -> None:
+def _note_unread(source: JsonMapping, where: str, problems: Problems) -> None:
+    for key in sorted(source.keys() - _ENVELOPE):
+        problems.warn(
+            pointer(where, key), f"{shown(key)} is ignored: a component has no such field."
+        )
+
+
+def _note_provider(provider: object, where: str, kind: Kind, problems: Problems) -> None:
+    if not isinstance(provider, str):
+        problems.add(
+            where, "unknown_provider", f"'provider' must be a text, not {kind_of(provider)}."
+        )
+        return
     instead = UNSUPPORTED.get(provider)
     if instead is not None:
         detail = f"{provider!r} is not converted; write {instead} instead."
         problems.add(where, "component_json_not_supported", detail)
         return
-    known = MODELS if kind == "model" else KINDS[cast("Kind", kind)]
-    hint = did_you_mean(provider, known) or f" Known: {listed(known)}."
-    problems.add(where, "unknown_provider", f"{shown(provider)} is no known {kind} provider.{hint}")
+    other = next((each for each in KINDS if provider in KINDS[each]), None)
+    near = "" if other else did_you_mean(provider, KINDS[kind])
+    hint = near or f" Known: {listed(KINDS[kind])}."
+    detail = f"{shown(provider)} is no known {kind} provider"
+    detail = detail if other is None else f"{detail}, but one of the kind {other!r}"
+    problems.add(where, "unknown_provider", f"{detail}.{hint}")

@@ -14,6 +14,7 @@ from teamrun.components.reading.fields import Fields, construct, read_fields
 from teamrun.components.reading.problems import Problems
 from teamrun.components.reading.scope import Scope
 from teamrun.json_types import JsonMapping, JsonObject
+from teamrun.validation import kind_of
 
 __all__ = [
     "component_message_filter",
@@ -118,6 +119,10 @@ def put_inner(
     if scope.depth >= _MAX_DEPTH:
         detail = f"Agents and teams are nested more than {_MAX_DEPTH} levels deep."
         reader.problems.add(place, "too_large", detail)
+        return (field,)
+    if not isinstance(raw, (Mapping, str)):
+        detail = f"{fields.spelled[field]!r} must be an object, not {kind_of(raw)}."
+        reader.problems.add(place, "invalid_definition", detail)
         return (field,)
     member = reader.member(raw, place, scope.depth + 1)
     if member is None:

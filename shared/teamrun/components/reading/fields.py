@@ -167,6 +167,10 @@ def _subject(name: str, rest: Sequence[int | str]) -> str:
 def _sentence(misfit: Misfit, subject: str) -> str:
     pattern = NAME_RULES.get(misfit.text.rpartition(" ")[2])
     if misfit.kind == "string_pattern_mismatch" and pattern is not None:
+        # Only a name is shown: the value of another field may be a secret.
+        value = shown(misfit.value)
+        if misfit.path[-1:] == ("name",) and subject != value:
+            return f"{subject} is {value}, which is not a valid name: {pattern}."
         return f"{subject} is not a valid name: {pattern}."
     sentence = misfit.sentence(subject)
     is_reference = isinstance(misfit.value, str) and "${" in misfit.value

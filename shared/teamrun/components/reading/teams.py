@@ -70,7 +70,10 @@ class TeamReader:
             return self._named(raw, where)
         if isinstance(raw, Mapping) and TEAMS.named(cast("Json", raw).get("type")) is not None:
             return self.team(raw, where, depth=depth + 1)
-        agent = read_agent(raw, where, self.scope._replace(depth=depth), self.problems)
+        source = as_object(raw, where, self.problems, what="an agent or a team")
+        if source is None:
+            return None
+        agent = read_agent(source, where, self.scope._replace(depth=depth), self.problems)
         return None if agent is None else Member(agent, where)
 
     def condition(
@@ -102,7 +105,8 @@ class TeamReader:
         values["type"] = kind.type
         if name is not None:
             values.setdefault("name", name)
-        members = self._members(fields, depth)
+        is_ours = "type" in known
+        members = self._members(fields, depth, "agents" if is_ours else "participants")
         known_members = [member for member in members if member is not None]
         all_known = len(known_members) == len(members)
         if all_known:
@@ -127,16 +131,15 @@ class TeamReader:
             return None
         return Member(team, where)
 
-    def _members(self, fields: Fields, depth: int) -> list[Member | None]:
-        """The members; None for an invalid one."""
-        where = fields.place("participants")
+    def _members(self, fields: Fields, depth: int, usual: str) -> list[Member | None]:
+        """The members; None for an invalid one. `usual` is the name of the field in this form."""
+        where, name = fields.place("participants"), fields.spelled.get("participants", usual)
         raw = fields.values.get("participants")
         if raw is None:
-            self.problems.add(
-                pointer(fields.where, "agents"), "invalid_definition", "'agents' is needed."
-            )
+            place = pointer(fields.where, name)
+            self.problems.add(place, "invalid_definition", f"{name!r} is needed: a list of agents.")
             return [None]
-        items = as_list(raw, where, self.problems, what="'agents'")
+        items = as_list(raw, where, self.problems, what=repr(name))
         if self.problems.is_in(where) and not items:
             return [None]
         members: list[Member | None] = []
