@@ -15,6 +15,8 @@ from teamrun.runs.log.state import fold
 from teamrun.tools import FunctionTool
 from teamrun.tools.cached import CachedTool, ResultCache
 
+BOUND_S = 20
+"""Without single flight, calls would wait for ever."""
 FIVE = {"tool_calls": [{"name": "rate", "arguments": {"currency": "eur"}}] * 5}
 
 
@@ -65,7 +67,8 @@ async def test_five_at_once_are_one_call_with_five_records(is_broken: bool, resu
     rates.may_end.set()
     cluster = rates.cluster()
     ref = await cluster.submit()
-    assert await cluster.worker().execute(ref) is Finish.ENDED
+    async with asyncio.timeout(BOUND_S):
+        assert await cluster.worker().execute(ref) is Finish.ENDED
 
     assert rates.asked == 1
     assert await recorded(cluster, ref) == [result] * 5
@@ -80,7 +83,11 @@ async def test_a_run_that_is_cancelled_leaves_the_call_to_another_run() -> None:
     rates = Rates()
     cluster = rates.cluster()
     first, second = await cluster.submit(), await cluster.submit()
-    async with cluster.working(first, "w1") as (_, one), cluster.working(second, "w2") as (_, two):
+    async with (
+        asyncio.timeout(BOUND_S),
+        cluster.working(first, "w1") as (_, one),
+        cluster.working(second, "w2") as (_, two),
+    ):
         await rates.have_ten.wait()
         await cluster.service.cancel(TENANT, first.run_id, reason="no")
         await one
