@@ -147,10 +147,10 @@ class CreateResult(Compact):
     cached: bool = False
     logprobs: list[JsonObject] | None = None
     thought: str | None = None
-    model: str | None = None
+    model: str | None = Field(default=None, repr=False)
     """The name that the provider reported; the id that was called if it is Bedrock, which reports
     none."""
     provider_data: _Attached = None
     """The provider's data of the turn; it belongs into the `AssistantMessage`."""
-    filtered: Annotated[list[str] | None, Field(exclude_if=_is_absent)] = None
+    filtered: Annotated[list[str] | None, Field(exclude_if=_is_absent, repr=False)] = None
     """The categories of the provider's content filter that cut the answer or withheld it."""

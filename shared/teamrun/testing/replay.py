@@ -1,6 +1,7 @@
 """A model with scripted answers, with the interface of AutoGen's `ReplayChatCompletionClient`."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Any, ClassVar, cast
 
 from pydantic import BaseModel
@@ -95,6 +96,19 @@ class ReplayChatCompletionClient(ScriptedModel):
         if not self._is_text:
             return result
         return result.model_copy(update={"usage": self._latest, "cached": self._is_cached})
+
+    async def create_stream(
+        self, messages: Sequence[LLMMessage], **options: Any
+    ) -> AsyncGenerator[str | CreateResult, None]:
+        """The next answer, a text in words; a result is not divided.
+
+        Raises:
+            ValueError: There are no more.
+        """
+        async with aclosing(super().create_stream(messages, **options)) as pieces:
+            async for piece in pieces:
+                if self._is_text or isinstance(piece, CreateResult):
+                    yield piece
 
     @property
     def create_calls(self) -> list[JsonObject]:

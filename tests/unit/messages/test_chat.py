@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from teamrun.core import Response, TaskResult
 from teamrun.errors import UsageError
 from teamrun.messages import (
+    CreateResult,
     HandoffMessage,
     Image,
     MultiModalMessage,
@@ -71,6 +72,16 @@ def test_usage_is_written_without_counts_that_no_provider_gave() -> None:
     assert repr(RequestUsage(3, 4)) == "RequestUsage(prompt_tokens=3, completion_tokens=4)"
     assert repr(RequestUsage(3, 4, cached_tokens=1, reasoning_tokens=2)) == (
         "RequestUsage(prompt_tokens=3, completion_tokens=4, cached_tokens=1, reasoning_tokens=2)"
+    )
+
+
+@pytest.mark.behaviour("model.result")
+def test_a_result_is_written_as_autogen_writes_it() -> None:
+    result = CreateResult(finish_reason="stop", content="x", usage=RequestUsage(1, 1), model="m")
+
+    assert str(result) == (
+        "finish_reason='stop' content='x' usage=RequestUsage(prompt_tokens=1, completion_tokens=1)"
+        " cached=False logprobs=None thought=None"
     )
 
 

@@ -48,13 +48,14 @@ async def test_it_can_be_reset_and_inspected() -> None:
 
 @pytest.mark.behaviour("model.replay")
 async def test_it_streams_words() -> None:
-    client = ReplayChatCompletionClient(["A hot drink."])
+    client = ReplayChatCompletionClient(["A hot drink.", WHOLE])
 
     *words, result = [item async for item in client.create_stream(ASKED)]
 
     assert words == ["A ", "hot ", "drink."]
     assert isinstance(result, CreateResult)
     assert result.usage == RequestUsage(3, 3)
+    assert [item async for item in client.create_stream(ASKED)] == [WHOLE]
 
 
 async def test_agents_share_its_answers() -> None:
