@@ -49,6 +49,7 @@ def test_a_subclass_shows_the_model_its_own_tool() -> None:
     assert list(schema.get("parameters", {}).get("properties", {})) == ["reason"]
 
 
+@pytest.mark.behaviour("assistant.handoff.name")
 def test_names_are_identifiers() -> None:
     with pytest.raises(ValidationError) as raised:
         Handoff(target="bob the 2nd")
