@@ -192,15 +192,18 @@ async def test_a_failure_is_corrected_as_the_model_decides() -> None:
 
 
 @pytest.mark.behaviour("code_executor.retries")
-async def test_attempts_are_bounded() -> None:
-    agent, _ = coder(CODE, "Sorry.", executor=Recorder((1, "bad")))
+@pytest.mark.parametrize("retries", [0, 1, 2])
+async def test_attempts_are_bounded(retries: int) -> None:
+    correction = [{"content": {"reason": "a typo", "retry": True}}, CODE] * retries
+    agent, model = coder(
+        CODE, *correction, "Sorry.", executor=Recorder((1, "bad")), max_retries_on_error=retries
+    )
 
     items = await turn(agent)
 
-    assert [type(item).__name__ for item in items[:-1]] == [
-        "CodeGenerationEvent",
-        "CodeExecutionEvent",
-    ]
+    assert [type(item).__name__ for item in items[:-1]].count("CodeExecutionEvent") == retries + 1
+    assert str(items[-1]) == "Sorry."
+    model.finish()
 
 
 async def test_its_text_is_streamed() -> None:

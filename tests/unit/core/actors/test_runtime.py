@@ -427,7 +427,23 @@ async def test_an_exception_of_an_intervention_handler(caplog: pytest.LogCapture
     assert [each.getMessage() for each in caplog.records] == ["An intervention handler failed"]
 
 
-@pytest.mark.behaviour("core.runtime.state", "core.runtime.released")
+@pytest.mark.behaviour("core.runtime.released", "core.runtime.stop")
+async def test_the_next_message_goes_to_the_same_object_until_a_condition_stops_the_runtime() -> (
+    None
+):
+    runtime = await echo_runtime()
+    runtime.start()
+    await runtime.send_message(Text("a"), AgentId("echo", "k"))
+    first = await agent(runtime, AgentId("echo", "k"))
+    stopping = asyncio.ensure_future(runtime.stop_when(lambda: first.heard == ["a", "b"]))
+    await asyncio.sleep(0)
+    assert not stopping.done()
+    gc.collect()
+    await runtime.send_message(Text("b"), AgentId("echo", "k"))
+    await stopping
+
+
+@pytest.mark.behaviour("core.runtime.state")
 async def test_state_is_saved_by_id_and_loaded_into_another_runtime() -> None:
     first, second = await echo_runtime(), await echo_runtime()
     first.start()
