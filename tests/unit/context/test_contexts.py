@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from teamrun.agents import AssistantAgent
 from teamrun.context import (
     BufferedChatCompletionContext,
     ChatCompletionContext,
@@ -16,12 +17,14 @@ from teamrun.context import (
     UnboundedChatCompletionContext,
 )
 from teamrun.core.component.table import COMPONENTS
+from teamrun.memory import ListMemory, MemoryContent, MemoryQueryResult, UpdateContextResult
 from teamrun.messages import (
     AssistantMessage,
     FunctionCall,
     FunctionExecutionResult,
     FunctionExecutionResultMessage,
     LLMMessage,
+    SystemMessage,
     UserMessage,
 )
 from teamrun.testing import ScriptedModel
@@ -371,3 +374,49 @@ async def test_a_subclass_that_changes_its_messages_in_place_shows_whole_exchang
     await context.add_message(*say("b"))
 
     assert await shown(context) == say("b")
+
+
+class Summarised(UnboundedChatCompletionContext):
+    """The last two messages, after what a model says of the rest."""
+
+    def __init__(self, model: ScriptedModel) -> None:
+        super().__init__()
+        self._model = model
+
+    async def get_messages(self) -> list[LLMMessage]:
+        messages = await super().get_messages()
+        if len(messages) < 3:
+            return messages
+        summary = await self._model.create(messages[:-2])
+        return [UserMessage(content=str(summary.content), source="summary"), *messages[-2:]]
+
+
+class Notes(ListMemory):
+    """Adds what a turn needs, and nothing else."""
+
+    async def update_context(self, model_context: ChatCompletionContext) -> UpdateContextResult:
+        asked = str((await model_context.get_messages())[-1].content)
+        found = [each for each in self.content if str(each.content).split()[0] in asked]
+        for each in found:
+            await model_context.add_message(SystemMessage(content=str(each.content)))
+        return UpdateContextResult(memories=MemoryQueryResult(results=found))
+
+
+@pytest.mark.behaviour("pattern.context_by_need")
+async def test_a_context_of_ones_own_summarises_and_a_memory_adds_what_a_turn_needs() -> None:
+    model = ScriptedModel(["Hello.", "Green."], record=True)
+    summaries = ScriptedModel(["They meet.", "They met."], record=True)
+    notes = [
+        MemoryContent(content=c, mime_type="text/plain") for c in ("Tea is hot.", "Ice melts.")
+    ]
+    agent = AssistantAgent(
+        "a", model, model_context=Summarised(summaries), memory=[Notes("n", notes)]
+    )
+
+    await agent.run(task="Hi.")
+    await agent.run(task="Which Tea?")
+
+    assert [m.content for m in model.calls[0].messages[1:]] == ["Hi."]
+    seen = [m.content for m in model.calls[1].messages[1:]]
+    assert seen == ["They met.", "Which Tea?", "Tea is hot."]
+    assert [m.content for m in summaries.calls[1].messages] == ["Hi.", "Hello."]
