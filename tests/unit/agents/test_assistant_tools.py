@@ -149,6 +149,16 @@ async def test_a_summary_is_written_by_a_format_or_a_function() -> None:
 
 
 @pytest.mark.behaviour("assistant.tools.iterations")
+async def test_the_model_is_asked_at_most_so_often() -> None:
+    model = ScriptedModel([ask(("add", {"a": n, "b": 0})) for n in range(3)], record=True)
+
+    items = await turn(AssistantAgent("ada", model, tools=[add], max_tool_iterations=2))
+
+    assert len(model.calls) == 2
+    assert str(items[-1]) == "1"
+
+
+@pytest.mark.behaviour("assistant.tools.iterations")
 async def test_the_model_is_asked_again_until_it_answers() -> None:
     model = ScriptedModel(
         [ask(("add", {"a": 1, "b": 2})), ask(("add", {"a": 3, "b": 4})), "done"], record=True
