@@ -3,7 +3,15 @@
 import re
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 from teamrun.catalog.records import is_team_id
 from teamrun.components.definitions.base import TeamName
@@ -14,6 +22,7 @@ from teamrun.runs.log.metadata import Metadata
 __all__ = ["AliasRequest", "TeamPatch", "TeamRequest", "VersionRequest", "check_alias"]
 
 _ALIAS: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,5}")
 
 Description = Annotated[str, StringConstraints(max_length=512)]
 Comment = Annotated[str, StringConstraints(max_length=512)]
@@ -27,6 +36,27 @@ def _no_id(name: str) -> str:
 
 
 Name = Annotated[TeamName, AfterValidator(_no_id)]
+
+
+def _number(version: object) -> object:
+    is_text = isinstance(version, str) and _NUMBER.fullmatch(version) is not None
+    return int(version) if is_text else version
+
+
+Version = Annotated[
+    int,
+    BeforeValidator(_number),
+    Field(ge=1, le=999_999, strict=True),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": 999_999},
+                {"type": "string", "pattern": f"^{_NUMBER.pattern}$"},
+            ]
+        }
+    ),
+]
+"""The number of a version, or its text, which is how responses give it."""
 
 
 def check_alias(alias: str) -> str:
@@ -85,5 +115,5 @@ class VersionRequest(_Body):
 class AliasRequest(_Body):
     """The body of `PUT /v1/teams/{name}/aliases/{alias}`."""
 
-    version: Annotated[int, Field(ge=1, le=999_999, strict=True)]
-    """The version that the alias points to from now on."""
+    version: Version
+    """The version that the alias points to from now on: its number, or the number as a text."""

@@ -179,6 +179,17 @@ async def test_an_alias_is_moved_by_who_has_seen_the_team() -> None:
         assert (await failed(w.client.delete(place), 404))["code"] == "team_version_not_found"
 
 
+@pytest.mark.parametrize("version", ["0", "01", "1.0", " 1", "production", "1234567", True, None])
+async def test_an_alias_points_to_the_version_as_a_response_writes_it(version: Any) -> None:
+    async with haiku() as w:
+        place = "/v1/teams/haiku/aliases/production"
+        shown = (await ok(w.client.get("/v1/teams/haiku/versions/1")))["version"]
+        team = await ok(w.client.put(place, json={"version": shown}, headers=ANY))
+        assert (shown, team["aliases"]) == ("1", {"production": 1})
+        wrong = w.client.put(place, json={"version": version}, headers=ANY)
+        assert (await failed(wrong, 422))["errors"][0]["pointer"] == "/version"
+
+
 @pytest.mark.parametrize("alias", ["latest", "1", "2b", "a.b", "-x", "ä"])
 async def test_an_alias_that_could_be_taken_for_a_version_is_refused(alias: str) -> None:
     async with haiku() as w:

@@ -168,14 +168,14 @@ def get_version(name: str, version: int | str = "latest") -> Request[TeamVersion
 
 
 def put_alias(
-    name: str, alias: str, version: int, *, revision: int | None = None
+    name: str, alias: str, version: int | str, *, revision: int | None = None
 ) -> Request[TeamSummary]:
     """Create an alias, or move it to another version.
 
     Args:
         name: The team.
         alias: The alias; runs can name `team@alias`.
-        version: The version that it points to.
+        version: The version that it points to, as a number or as the `version` of a response.
         revision: The `revision` of the team that the change is based on; without it, any.
     """
     path = path_of("teams", name, "aliases", alias)
