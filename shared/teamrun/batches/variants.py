@@ -30,7 +30,9 @@ class Variants:
             DefinitionError: It is unknown or invalid.
         """
         asked = self._request
-        self._base = await self._teams.resolve(tenant, team=asked.team, team_spec=asked.team_spec)
+        self._base = await self._teams.resolve(
+            tenant, team=asked.team, team_spec=asked.team_spec, model=asked.overrides.model
+        )
         check_limits(asked.item_limits, self._base.definition, at="/item_limits")
         number = self._number(asked.overrides)
         if isinstance(number, DefinitionError):

@@ -109,7 +109,12 @@ async def _run(config: Path, request: RunRequest, person: _Person, view: EventVi
 
 def _check_team(registry: Registry, request: RunRequest) -> None:
     """Refuse here what could not be built, before anything has begun."""
-    resolved = registry.resolve(team=request.team, team_spec=request.team_spec)
+    changes = request.overrides
+    resolved = registry.resolve(team=request.team, team_spec=request.team_spec, model=changes.model)
+    if changes.model or changes.max_turns:
+        resolved = registry.overridden(
+            resolved.name, resolved.definition, model=changes.model, max_turns=changes.max_turns
+        )
     for use in registry.model_uses(resolved.definition):
         if use.is_scripted_fallback:
             warn(use.note)

@@ -87,9 +87,20 @@ class Teams:
         self._catalog: Catalog = catalog or RegisteredTeams(registry)
 
     async def resolve(
-        self, tenant: str, *, team: str | None, team_spec: JsonMapping | None
+        self,
+        tenant: str,
+        *,
+        team: str | None,
+        team_spec: JsonMapping | None,
+        model: str | None = None,
     ) -> Resolved:
         """The team that a request names or defines; exactly one of the two is given.
+
+        Args:
+            tenant: The tenant.
+            team: The name of a team.
+            team_spec: A definition.
+            model: The profile of the request's `overrides`; see `Registry.resolve`.
 
         Raises:
             DefinitionError: It is unknown or invalid; the pointer is into the request body.
@@ -97,7 +108,7 @@ class Teams:
         """
         if team is not None and team_spec is None:
             return await self._catalog.resolve(tenant, team)
-        return self._registry.resolve(team=team, team_spec=team_spec)
+        return self._registry.resolve(team=team, team_spec=team_spec, model=model)
 
     def overridden(
         self, name: str, definition: TeamDefinition, *, model: str | None, max_turns: int | None

@@ -137,29 +137,49 @@ class Registry:
         problems.raise_any()
         return cls(models=profiles, tools=table, agents=own, teams=read, environ={})
 
-    def resolve(self, *, team: str | None = None, team_spec: JsonMapping | None = None) -> Resolved:
+    def resolve(
+        self,
+        *,
+        team: str | None = None,
+        team_spec: JsonMapping | None = None,
+        model: str | None = None,
+    ) -> Resolved:
         """The team that a request names or brings along.
 
         Args:
             team: The name of a registered team; `@latest` may follow.
             team_spec: A definition of the client's own.
+            model: The profile of the request's `overrides`. All agents of `team_spec` get it here
+                if the definition cannot be read otherwise, because of models without a profile.
 
         Raises:
             DefinitionError: It is unknown or invalid; the pointer is into the request body.
         """
-        key = _key_of(team, team_spec)
+        key = _key_of(team, team_spec, model)
         found = None if key is None else self._resolutions.get(key)
         if found is None:
-            found = self._resolve(team, team_spec)
+            found = self._resolve(team, team_spec, model)
             if key is not None:
                 if len(self._resolutions) >= _MOST_RESOLUTIONS:
                     self._resolutions.clear()
                 self._resolutions[key] = found
         return found
 
-    def _resolve(self, team: str | None, team_spec: JsonMapping | None) -> Resolved:
+    def _resolve(
+        self, team: str | None, team_spec: JsonMapping | None, model: str | None
+    ) -> Resolved:
         problems = Problems()
         definition = self._read(team, team_spec, problems)
+        if problems.found and team is None and team_spec is not None and model is not None:
+            override = Problems()
+            self._check_override(model, override)
+            if override.found:
+                problems.found += override.found
+            else:
+                problems = override
+                definition = self._inline(team_spec, problems, model=model)
+                if definition is not None:
+                    definition = overridden(definition, model=model, max_turns=None)
         problems.raise_any()
         assert definition is not None, "what cannot be read leaves a problem"
         return self._resolved(
@@ -182,11 +202,14 @@ class Registry:
         """
         problems = Problems()
         if model is not None:
-            scope = Scope(models=self._models, tools=self._tools)
-            scope.check_model(model, "/overrides/model", problems)
+            self._check_override(model, problems)
         problems.raise_any()
         changed = overridden(definition, model=model, max_turns=max_turns)
         return self._resolved(name, changed)
+
+    def _check_override(self, model: str, problems: Problems) -> None:
+        scope = Scope(models=self._models, tools=self._tools)
+        scope.check_model(model, "/overrides/model", problems)
 
     def pinned(
         self, name: str, definition: TeamDefinition, *, id: str, version: str, digest: str
@@ -478,7 +501,9 @@ class Registry:
             return None
         return definition
 
-    def _inline(self, spec: JsonMapping, problems: Problems) -> TeamDefinition | None:
+    def _inline(
+        self, spec: JsonMapping, problems: Problems, *, model: str | None = None
+    ) -> TeamDefinition | None:
         where = "/team_spec"
         if not within_bounds(spec, where, problems):
             return None
@@ -492,6 +517,7 @@ class Registry:
             agents=self._agents,
             profile_of=self._models.for_model,
             roles=self._roles,
+            override=model,
         )
         member = DefinitionReader(scope, problems).team(spec, where)
         return None if member is None else _team(member.definition)
@@ -501,12 +527,14 @@ def _team(definition: Any) -> TeamDefinition:
     return definition
 
 
-def _key_of(team: str | None, team_spec: JsonMapping | None) -> tuple[str | None, str] | None:
+def _key_of(
+    team: str | None, team_spec: JsonMapping | None, model: str | None
+) -> tuple[str | None, str] | None:
     """What a resolution is kept under; None if it is not kept."""
     if team_spec is None or team is not None:
         return (team, "") if team_spec is None else None
     try:
-        key = json.dumps(team_spec, ensure_ascii=False, allow_nan=False)
+        key = json.dumps([team_spec, model], ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
         return None
     return (None, key) if len(key) <= _LARGEST_KEY else None

@@ -405,3 +405,19 @@ async def test_times_at_which_a_run_could_not_begin_are_refused(
 async def test_times_at_which_a_run_can_begin_are_accepted(times: dict[str, Any]) -> None:
     async with world() as w:
         assert (await w.client.post("/v1/runs", json={**SUBMIT, **times})).status_code == 202
+
+
+def test_an_override_of_the_model_stands_for_models_that_have_no_profile() -> None:
+    agent = {"name": "writer", "model": "gpt-99"}
+    spec = {"type": "round_robin_group_chat", "participants": [agent], "max_turns": 1}
+    body = {"team_spec": spec, "input": "Go", "overrides": {"model": "default"}}
+
+    async def scenario() -> None:
+        async with world() as w:
+            answer = await w.client.post("/v1/runs", json=body)
+            assert answer.status_code == 202
+            await w.execute()
+            run = (await w.client.get(answer.headers["location"])).json()
+            assert run["status"] == "completed"
+
+    serve(scenario())

@@ -117,6 +117,18 @@ async def test_an_unknown_model_is_refused_before_anything_is_accepted() -> None
     assert await batches.store.list("batches/") == []
 
 
+async def test_an_override_of_the_batch_stands_for_models_that_have_no_profile() -> None:
+    batches = Batches()
+    foreign = {**solo(), "participants": [{"name": "a", "model": "gpt-99"}]}
+    asked = BatchRequest.model_validate(
+        {"team_spec": foreign, "items": [{"input": "go"}], "overrides": {"model": "m"}}
+    )
+
+    batch = (await batches.service.submit(TENANT, asked)).batch
+
+    assert (await batches.finish(batch)).counts.completed == 1
+
+
 async def test_failed_items_are_listed_and_the_batch_is_completed() -> None:
     batches = Batches({"a": FAILING})
     batch = await batches.submit(["go", "go"])

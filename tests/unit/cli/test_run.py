@@ -1,11 +1,13 @@
 """`teamrun run`: refusals, and input of a person."""
 
 import asyncio
+import json
 import os
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from tests.support.run_cases import CASES
 from tests.support.terminal import at_terminal
 from tests.support.ways_to_run import Case, case, run_by_library, written
@@ -71,6 +73,21 @@ def test_wrong_use_is_refused_before_anything_begins(
 
     assert isinstance(result.exception, UsageError)
     assert result.stdout == ""
+
+
+def test_a_model_for_all_agents_stands_for_models_that_have_no_profile(tmp_path: Path) -> None:
+    config = written(CASES[0], tmp_path)
+    profile = next(iter(yaml.safe_load(config.read_text(encoding="utf-8"))["models"]))
+    spec = {"type": "round_robin_group_chat", "agents": [{"name": "a", "model": "gpt-99"}]}
+    team = tmp_path / "exported.json"
+    team.write_text(json.dumps({**spec, "max_turns": 1}), encoding="utf-8")
+
+    arguments = ["run", str(team), "go", "--config", str(config)]
+    refused = CliRunner().invoke(app, arguments)
+    result = CliRunner().invoke(app, [*arguments, "--model", profile])
+
+    assert isinstance(refused.exception, UsageError)
+    assert result.exit_code == 0
 
 
 def test_a_line_that_was_half_written_when_its_question_closed_is_dropped() -> None:

@@ -70,6 +70,8 @@ def model_profile(raw: Any, where: str, scope: Scope, problems: Problems) -> str
 
     The name of a profile is accepted in place of a component.
     """
+    if scope.override is not None and raw is not None:
+        return scope.override
     if isinstance(raw, str):
         scope.check_model(raw, where, problems)
         return raw

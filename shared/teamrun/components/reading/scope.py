@@ -58,6 +58,8 @@ class Scope(NamedTuple):
     files name models; of several, one of these types."""
     roles: Mapping[str, JsonMapping | None] | None = None
     """The roles of agents, None for an invalid one; None: the presets."""
+    override: str | None = None
+    """The profile that a request gives all agents; those of the document need not exist."""
     member: Callable[[str], Member | None] = _nothing
     """An agent or team of the same file, by its key; inline definitions have none."""
     member_names: Collection[str] = ()
@@ -72,6 +74,8 @@ class Scope(NamedTuple):
     def check_model(self, name: object, where: str, problems: Problems) -> None:
         """Add a problem if the profile does not exist."""
         if not isinstance(name, str) or name in self.models or self.model_is_known(name):
+            return
+        if self.override is not None:
             return
         if "models" in self.unread or problems.is_in(where):
             return

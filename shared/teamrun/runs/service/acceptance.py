@@ -154,7 +154,10 @@ class Acceptance(Operations):
             self._check_webhook(request)
             await self._check_thread(tenant, request)
             resolved = await self.teams.resolve(
-                tenant, team=request.team, team_spec=request.team_spec
+                tenant,
+                team=request.team,
+                team_spec=request.team_spec,
+                model=request.overrides.model,
             )
             registered = TeamRef(
                 name=resolved.name,
