@@ -84,8 +84,8 @@ class DefinitionBody(Generic[M]):
         return Defined(parse_body(data, self._model, opened=whole), at)
 
 
-_OWN = frozenset({"type", "provider"})
-"""Fields by which a definition, or a component, is recognized."""
+_OWN = frozenset({"type", "provider", "agents", "participants", "component", "components"})
+"""Fields by which a definition, a component, or a record with one inside, is recognized."""
 
 
 def parse_body(

@@ -1,14 +1,21 @@
 """`/v1/teams`: the teams of the operator and of the tenant, and the validation of definitions."""
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
+from teamrun.catalog.public import SPEC
 from teamrun.catalog.requests import TeamPatch, TeamRequest
 from teamrun.catalog.resources import TeamGraph, TeamSchema
-from teamrun.components.resources import TeamPage, TeamSummary, Validation
+from teamrun.components.resources import (
+    DefinitionProblem,
+    Note,
+    TeamPage,
+    TeamSummary,
+    Validation,
+)
 from teamrun.errors import (
     DefinitionError,
     IdempotencyConflict,
@@ -46,6 +53,8 @@ from teamrun_api.queries import wrong_parameter
 from teamrun_api.schemas import ValidateRequest
 
 __all__ = ["WhichVersion", "router", "tagged"]
+
+Placed = TypeVar("Placed", DefinitionProblem, Note)
 
 router = APIRouter(tags=["teams"], default_response_class=Response)
 
@@ -258,11 +267,25 @@ async def get_team_schema(
 )
 async def validate_team(
     call: TeamReader,
-    request: Annotated[ValidateRequest, Depends(JsonBody(ValidateRequest))],
+    request: Annotated[Defined[ValidateRequest], Depends(DefinitionBody(ValidateRequest))],
 ) -> Response:
-    """Check a team as a submit would. The answer is 200 also if it is invalid."""
+    """Check a team as a submit would. The answer is 200 also if it is invalid.
+
+    The body may also be the definition, or AutoGen component JSON, itself.
+    """
     call.idempotency_key()  # nothing is changed, so a right one makes no difference
-    teams = call.service.teams
-    return json_answer(
-        await teams.validate(call.tenant, team=request.team, team_spec=request.team_spec)
-    )
+    teams, body = call.service.teams, request.body
+    found = await teams.validate(call.tenant, team=body.team, team_spec=body.team_spec)
+    return json_answer(_placed(found, request.at))
+
+
+def _placed(found: Validation, at: str) -> Validation:
+    """A result with its pointers moved from `/team_spec` to `at`."""
+
+    def moved(each: Placed) -> Placed:
+        return each.model_copy(update={"pointer": at + each.pointer.removeprefix(SPEC)})
+
+    if at == SPEC:
+        return found
+    errors, warnings = map(moved, found.errors), map(moved, found.warnings)
+    return found.model_copy(update={"errors": [*errors], "warnings": [*warnings]})

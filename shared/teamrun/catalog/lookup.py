@@ -51,8 +51,8 @@ class TeamLookup:
         number = team.number(version if at else "latest")
         if number is None:
             raise DefinitionError(
-                f"The team {team.name!r} has no version or alias {shown(version)}. It has the"
-                f" versions 1 to {team.latest}, and the aliases {listed(team.aliases)}.",
+                f"The team {team.name!r} has no version or alias {shown(version)}; it has"
+                f" {team.known_versions}.",
                 pointer="/team",
                 code="unknown_version",
             )

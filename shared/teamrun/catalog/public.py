@@ -66,8 +66,8 @@ def number_of(team: StoredTeam, version: str) -> int:
     number = team.number(version)
     if number is None:
         raise TeamVersionNotFound(
-            f"The team {team.name!r} has no version or alias {version[:80]!r}; it has the versions"
-            f" 1 to {team.latest}."
+            f"The team {team.name!r} has no version or alias {version[:80]!r}; it has"
+            f" {team.known_versions}."
         )
     return number
 

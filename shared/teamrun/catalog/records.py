@@ -13,6 +13,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict
 
 from teamrun.components.definitions.base import TeamDefinition
+from teamrun.components.reading.problems import listed
 
 __all__ = [
     "StoredTeam",
@@ -91,6 +92,12 @@ class StoredTeam(_Record):
             return self.aliases[version]
         is_number = _NUMBER.fullmatch(version) is not None
         return int(version) if is_number and int(version) <= self.latest else None
+
+    @property
+    def known_versions(self) -> str:
+        """The versions and aliases, for a message."""
+        versions = "version 1" if self.latest == 1 else f"versions 1 to {self.latest}"
+        return f"{versions} and the aliases {listed(self.aliases)}" if self.aliases else versions
 
 
 class TeamIndex(_Record):

@@ -508,7 +508,9 @@ class Registry:
         if not within_bounds(spec, where, problems):
             return None
         if "provider" not in spec:
-            if not version_is_known(spec.get("version"), pointer(where, "version"), problems):
+            version, place = spec.get("version"), pointer(where, "version")
+            # Without a type it may be a record of AutoGen Studio, which has a version of its own.
+            if "type" in spec and not version_is_known(version, place, problems):
                 return None
             spec = {key: value for key, value in spec.items() if key != "version"}
         scope = Scope(

@@ -69,3 +69,38 @@ def test_a_request_that_is_wrong_itself_is_422(body: dict[str, Any]) -> None:
             assert (answer.status_code, answer.json()["code"]) == (422, "invalid_body")
 
     serve(scenario())
+
+
+AGENT = {"name": "writer", "model": "nope"}
+COMPONENT = {
+    "provider": "autogen_agentchat.teams.RoundRobinGroupChat",
+    "component_type": "team",
+    "config": {"participants": [], "max_turns": 1},
+}
+
+
+@pytest.mark.parametrize(
+    ("body", "pointers"),
+    [
+        (TEAM, []),
+        ({**TEAM, "participants": [AGENT]}, ["/participants/0/model"]),
+        (COMPONENT, ["/config/participants"]),
+        ({"participants": [AGENT]}, ["/type"]),
+        ({"id": 1, "user_id": "x", "component": COMPONENT}, [""]),
+        ({"name": "Default", "components": {"teams": [COMPONENT]}}, [""]),
+    ],
+)
+def test_a_body_that_is_the_definition_itself_is_checked(
+    body: dict[str, Any], pointers: list[str]
+) -> None:
+    async def scenario() -> None:
+        async with world() as w:
+            answer = await w.client.post("/v1/teams:validate", json=body)
+            found = answer.json()
+            assert answer.status_code == 200
+            assert [fault["pointer"] for fault in found["errors"]] == pointers
+            stored = await w.client.post("/v1/teams?name=new", json=body)
+            faults = stored.json().get("errors", [])
+            assert [fault["pointer"] for fault in faults] == pointers
+
+    serve(scenario())

@@ -368,7 +368,7 @@ CASES = [
     Case("a list", "[1, 2]", "invalid_definition", "", "object"),
     Case("unknown section", GOOD + "modles: {}", "unknown_field", "/modles", "'models'"),
     Case("unknown version", changed("version: 1", "version: 3"), "unknown_version",
-         "/version", "is 1"),
+         "/version", "version: 1"),
     Case("a key twice", changed("max_rounds: 4", "max_rounds: 4\n    max_rounds: 5"),
          "invalid_definition", "/teams/desk/max_rounds", "twice"),
     Case("an alias", "models: {a: &x {type: scripted}, b: *x}", "invalid_definition", "/models/b",

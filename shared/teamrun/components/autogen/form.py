@@ -1,9 +1,11 @@
-"""The shape by which AutoGen component JSON is recognised."""
+"""The shapes by which AutoGen component JSON is recognised."""
 
 from collections.abc import Mapping
 from typing import Any, cast
 
-__all__ = ["is_component"]
+from teamrun.json_types import JsonMapping
+
+__all__ = ["is_component", "place_inside"]
 
 
 def is_component(raw: Any) -> bool:
@@ -12,3 +14,23 @@ def is_component(raw: Any) -> bool:
         return False
     keys = {str(key) for key in cast("Mapping[Any, Any]", raw)}
     return "provider" in keys and bool(keys & {"config", "component_type", "component_version"})
+
+
+def place_inside(raw: Any) -> str | None:
+    """Where a component is in an object of AutoGen Studio, as a JSON pointer; None: nowhere.
+
+    Studio stores a team as a record with the component in `component`, or in `config` inside of a
+    gallery's record, and exports a gallery with lists in `components`.
+    """
+    if not isinstance(raw, Mapping):
+        return None
+    record = cast("JsonMapping", raw)
+    for name in ("component", "config", "team_component", "team"):
+        if is_component(record.get(name)):
+            return f"/{name}"
+    for at, gallery in (("", record), ("/config", record.get("config"))):
+        components = gallery.get("components") if isinstance(gallery, Mapping) else None
+        teams = components.get("teams") if isinstance(components, Mapping) else None
+        if isinstance(teams, list) and teams and is_component(teams[0]):
+            return f"{at}/components/teams/0"
+    return None

@@ -3,9 +3,10 @@
 The modules that read components are imported with the first one: most processes read none.
 """
 
+from collections.abc import Mapping
 from typing import Any, cast
 
-from teamrun.components.autogen.form import is_component
+from teamrun.components.autogen.form import is_component, place_inside
 from teamrun.components.definitions.base import ConditionDefinition
 from teamrun.components.definitions.contexts import ContextDefinition
 from teamrun.components.definitions.kinds import TEAMS
@@ -23,7 +24,12 @@ class DefinitionReader(TeamReader):
     def opened(self, raw: Any, where: str) -> Opened | None:
         """A team, in our form or as a component."""
         if not is_component(raw):
-            return super().opened(raw, where)
+            place = None if isinstance(raw, Mapping) and "type" in raw else place_inside(raw)
+            if place is None:
+                return super().opened(raw, where)
+            detail = f"This is a record with a team inside: send what is in {place!r} alone."
+            self.problems.add(where, "invalid_definition", detail)
+            return None
         from teamrun.components.autogen.components import unwrap
 
         component = unwrap(raw, where, "team", self.problems)

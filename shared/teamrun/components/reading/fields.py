@@ -79,7 +79,7 @@ def version_is_known(version: object, where: str, problems: Problems) -> bool:
     # `true` equals 1 in Python, and a version may be written as a number or as a text.
     if version is None or (not isinstance(version, bool) and version in (1, "1", "1.0")):
         return True
-    detail = f"'version' is {shown(version)}; the version of this form is 1."
+    detail = f"'version' is {shown(version)}; only version 1 is known: write 'version: 1'."
     problems.add(where, "unknown_version", detail)
     return False
 
