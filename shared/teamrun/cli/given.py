@@ -75,9 +75,11 @@ def named_team(name: str) -> Team:
 def in_file(error: DefinitionError, name: str) -> DefinitionError:
     """The faults of a `.json` file, each with its line and place; other errors as they are."""
     found = [Problem(**problem) for problem in error.data.get("problems", [])]
-    if not name.endswith(".json") or not found:
+    root = "/team_spec"
+    # The faults of `teamrun.yaml`, which is read before, name that file already.
+    if not name.endswith(".json") or not any(each.pointer.startswith(root) for each in found):
         return error
-    path, root = Path(name), "/team_spec"
+    path = Path(name)
     lines: Mapping[str, int] = {}
     with suppress(TeamrunError, OSError):  # JSON is YAML, with few exceptions
         lines = load_yaml(read_text(path), source=path.name).source.lines

@@ -90,6 +90,19 @@ def test_a_model_for_all_agents_stands_for_models_that_have_no_profile(tmp_path:
     assert result.exit_code == 0
 
 
+def test_a_fault_of_the_file_of_teams_is_not_said_to_be_in_the_definition(tmp_path: Path) -> None:
+    config = written(CASES[0], tmp_path)
+    config.write_text(f"{config.read_text(encoding='utf-8')}\nextra: 1\n", encoding="utf-8")
+    team = tmp_path / "team.json"
+    team.write_text('{"type": "round_robin_group_chat", "agents": []}', encoding="utf-8")
+
+    result = CliRunner().invoke(app, ["run", str(team), "go", "--config", str(config)])
+
+    assert isinstance(result.exception, UsageError)
+    text = str(result.exception)
+    assert (config.name in text, team.name in text) == (True, False)
+
+
 def test_a_line_that_was_half_written_when_its_question_closed_is_dropped() -> None:
     with at_terminal([]) as person:
         os.write(person, b"half")

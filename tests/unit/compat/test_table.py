@@ -1,8 +1,10 @@
 """The table of AutoGen's names: each is found, or an error names the page."""
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from tests.support.pages import ROOT
 
 import teamrun.compat.autogen as compat
 from teamrun.compat.autogen.finder import VERSIONS
+from teamrun.compat.autogen.instead import instead
 from teamrun.compat.autogen.table import ABSENT, MODULES, PAGES, homes, packages
 
 
@@ -27,10 +30,31 @@ def test_the_names_of_a_module_are_found_or_an_error_names_the_page(module: str)
     found = import_module(module)
     for name, (home, ours) in homes(module).items():
         if home == ABSENT:
-            with pytest.raises(ImportError, match=f"no '{name}' of '{module}'. docs/how-to/migr"):
+            with pytest.raises(ImportError, match=f"no '{name}' of '{module}'") as caught:
                 getattr(found, name)
+            page = PAGES[module.partition(".")[0]]
+            assert {instead(module, name), page} <= _parts(str(caught.value))
+            assert _row(page, name).endswith(f"| {instead(module, name)} |")
         else:
             assert getattr(found, name) is getattr(import_module(home), ours)
+
+
+def _parts(message: str) -> set[str]:
+    """What an error says is to be used, and the page that it names."""
+    _, remedy, page = re.split(r"In its place: |\. See | in Teamrun's sources\.", message)[:3]
+    return {remedy, page}
+
+
+@cache
+def _rows(page: str) -> list[str]:
+    return [
+        line for line in (ROOT / page).read_text(encoding="utf-8").splitlines() if line[:1] == "|"
+    ]
+
+
+def _row(page: str, name: str) -> str:
+    """The row of a page whose first cell has a name."""
+    return next((row for row in _rows(page) if f"`{name}`" in row.split(" | ")[0]), "")
 
 
 @pytest.mark.behaviour("import.missing")

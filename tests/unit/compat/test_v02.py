@@ -22,6 +22,7 @@ from teamrun.compat.autogen.v02 import (
     filter_config,
     register_function,
 )
+from teamrun.compat.autogen.v02.agents import HumanInputMode
 from teamrun.compat.autogen.v02.calls import wait_for
 from teamrun.compat.autogen.v02.configs import PAGE
 from teamrun.errors import DefinitionError, ModelError, UsageError
@@ -356,6 +357,12 @@ UNSUPPORTED: list[Callable[[Any, Any], Any]] = [
     lambda a, b: a.generate_reply([{"role": "user", "content": "x"}], exclude=[1]),
     lambda a, b: a.a_initiate_chat(b, message="x"),
     lambda a, b: a.register_reply([b], None),
+    lambda a, b: a.print_usage_summary(),
+    lambda a, b: a.update_tool_signature({}, False),
+    lambda a, b: GroupChat([a, b], [], allowed_or_disallowed_speaker_transitions={a: [b]}),
+    lambda a, b: GroupChat([a, b], [], func_call_filter=False),
+    lambda a, b: AssistantAgent("c", chat_messages={}),
+    lambda a, b: ConversableAgent("c", silent=True),
     lambda a, b: UserProxyAgent("u", human_input_mode="NEVER").generate_reply(
         [{"role": "user", "content": "```python\nprint(1)\n```"}]
     ),
@@ -385,6 +392,50 @@ def test_the_rest_is_an_error_that_names_the_page(call: Any) -> None:
 def test_wrong_arguments_are_named(call: Any, text: str) -> None:
     with pytest.raises(UsageError, match=text):
         call()
+
+
+def test_arguments_that_change_nothing_are_taken() -> None:
+    chat = GroupChat([proxy()], [], 3, "Admin", True, "round_robin", send_introductions=False)
+    assert (chat.max_round, chat.speaker_selection_method) == (3, "round_robin")
+    assert ConversableAgent("c", silent=None).name == "c"
+
+
+def test_the_default_instructions_ask_for_code_that_the_user_executes() -> None:
+    assistant = AssistantAgent("a")
+    assert all(
+        part in assistant.system_message
+        for part in ("```python", "```sh", "# filename:", "TERMINATE", "functions")
+    )
+    assert assistant.description == AssistantAgent.DEFAULT_DESCRIPTION
+    assert AssistantAgent("a", "Count.").description == "Count."
+    modes: list[HumanInputMode] = ["ALWAYS", "TERMINATE", "NEVER"]
+    assert len({proxy(human_input_mode=mode).description for mode in modes}) == 3
+
+
+def test_the_first_message_can_be_made_by_a_function() -> None:
+    def first(sender: ConversableAgent, recipient: ConversableAgent, context: Any) -> Any:
+        return f"{sender.name} to {recipient.name}: {context['topic']}"
+
+    assistant = AssistantAgent("assistant", llm_config=model("TERMINATE"))
+    result = proxy().initiate_chat(assistant, message=first, silent=True, topic="tea")
+    assert result.chat_history[0]["content"] == "user to assistant: tea"
+
+
+def test_the_configuration_shows_the_functions_that_the_model_may_call() -> None:
+    def double(number: int) -> int:
+        return 2 * number
+
+    given = model("TERMINATE")
+    assistant = AssistantAgent("assistant", llm_config=given)
+    for text in ("Twice.", "Double."):
+        assistant.register_for_llm(name="double", description=text)(double)
+
+    assert assistant.llm_config
+    (tool,) = assistant.llm_config["tools"]
+    assert (tool["type"], tool["function"]["name"]) == ("function", "double")
+    assert tool["function"]["description"] == "Double."
+    assert list(tool["function"]["parameters"]["properties"]) == ["number"]
+    assert "tools" not in given
 
 
 def test_a_choice_by_a_model_needs_a_model() -> None:

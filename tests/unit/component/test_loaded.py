@@ -117,6 +117,28 @@ def test_a_provider_is_never_imported(provider: str) -> None:
     assert "this" not in sys.modules
 
 
+@pytest.mark.parametrize(
+    ("provider", "kind", "remedy"),
+    [
+        ("autogen_ext.tools.http.HttpTool", "tool", "Pass a tool of the same name in 'tools'"),
+        ("autogen_ext.tools.mcp.McpWorkbench", "workbench", "components of tools in 'tools'"),
+        ("autogen_ext.agents.file_surfer.FileSurfer", "agent", "Write an assistant_agent"),
+    ],
+)
+def test_a_component_of_autogen_that_is_not_here_has_a_remedy_of_its_own(
+    provider: str, kind: str, remedy: str
+) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        ComponentLoader.load_component(component(provider, kind, {"name": "x"}))
+
+    assert (caught.value.code, caught.value.pointer) == (
+        "component_json_not_supported",
+        "/provider",
+    )
+    assert remedy in caught.value.message
+    assert "Did you mean" not in caught.value.message
+
+
 def test_a_misspelt_provider_is_corrected() -> None:
     with pytest.raises(DefinitionError, match=r"Did you mean 'autogen_agentchat\.teams\.Round"):
         BaseGroupChat.load_component(

@@ -55,8 +55,8 @@ class _Finder(MetaPathFinder):
             return None
         if fullname not in packages():
             raise ModuleNotFoundError(
-                f"There is no module {fullname!r} on Teamrun. {_page(fullname)} says what to use "
-                "in its place.",
+                f"There is no module {fullname!r} on Teamrun. {_page(fullname)} in Teamrun's "
+                "sources says what to use in its place.",
                 name=fullname,
             )
         return ModuleSpec(fullname, self._modules, origin="teamrun.compat.autogen", is_package=True)
@@ -90,9 +90,12 @@ def _getter(module: str) -> Callable[[str], Any]:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         value = _value(module, name)
         if value is _NOTHING:
+            # Imported late: it is only read for the message.
+            from teamrun.compat.autogen.instead import instead
+
             raise ImportError(
-                f"Teamrun has no {name!r} of {module!r}. {_page(module)} says what to use in its "
-                "place.",
+                f"Teamrun has no {name!r} of {module!r}. In its place: {instead(module, name)}. "
+                f"See {_page(module)} in Teamrun's sources.",
                 name=module,
             )
         setattr(sys.modules[module], name, value)  # found without this function from now on

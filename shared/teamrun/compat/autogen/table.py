@@ -241,7 +241,9 @@ MODULES: Final[Mapping[str, Mapping[str, str]]] = {
     "autogen.cache": {ABSENT: "Cache"},
     "autogen.code_utils": {ABSENT: "execute_code extract_code"},
     "autogen.coding": {
-        ABSENT: "CodeBlock CodeExecutor DockerCommandLineCodeExecutor LocalCommandLineCodeExecutor",
+        "teamrun.code": "CodeExecutor LocalCommandLineCodeExecutor",
+        "teamrun.messages": "CodeBlock",
+        ABSENT: "DockerCommandLineCodeExecutor",
     },
     "autogen.coding.jupyter": {ABSENT: "DockerJupyterServer JupyterCodeExecutor"},
     "autogen.io": {ABSENT: "IOConsole IOStream IOWebsockets"},

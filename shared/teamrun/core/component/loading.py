@@ -169,7 +169,7 @@ def _object(model: ComponentModel) -> Any:
         return tool
     if kind in _MODELS and (client := passed.client(model.config)) is not None:
         return client
-    cls: Any = passed.classes.get(model.provider) or _class(model.provider, row)
+    cls: Any = passed.classes.get(model.provider) or _class(model, row)
     version = _version(model, cls)
     if version is not None and not row:
         try:
@@ -189,9 +189,25 @@ def _object(model: ComponentModel) -> Any:
     return cls._from_config(config)
 
 
-def _class(provider: str, row: Row | None) -> Any:
+_PASSED: Final[Mapping[str, str]] = {
+    "tool": "Pass a tool of the same name in 'tools'.",
+    "model": "Pass 'model_client'.",
+    "workbench": "Write components of tools in 'tools', and pass tools of their names in 'tools'.",
+}
+
+
+def _class(model: ComponentModel, row: Row | None) -> Any:
     if row is not None:
         return load(row.cls)
+    provider, kind = model.provider, model.component_type or ""
+    unsupported: Mapping[str, str] = load("teamrun.components.autogen.providers:UNSUPPORTED")
+    if provider in unsupported:
+        remedy = _PASSED.get(kind) or f"Write {unsupported[provider]} instead."
+        raise DefinitionError(
+            f"AutoGen's {provider!r} is not here. {remedy}",
+            pointer=f"{_where.get()}/provider",
+            code="component_json_not_supported",
+        )
     close = get_close_matches(provider, BY_PROVIDER, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     raise DefinitionError(

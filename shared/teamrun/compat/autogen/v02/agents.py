@@ -14,7 +14,7 @@ from teamrun.compat.autogen.v02.calls import (
     conversation,
     executed,
 )
-from teamrun.compat.autogen.v02.configs import Config, clients_of, unsupported
+from teamrun.compat.autogen.v02.configs import Config, clients_of, refuse, unsupported
 from teamrun.errors import UsageError
 from teamrun.messages import RequestUsage
 from teamrun.tools.function import FunctionTool
@@ -29,28 +29,61 @@ __all__ = [
     "register_function",
 ]
 
+FirstMessage = Callable[
+    ["ConversableAgent", "ConversableAgent", dict[str, Any]], "str | dict[str, Any]"
+]
+"""Returns the first message of a chat; it gets the sender, the recipient and the context."""
 HumanInputMode = Literal["ALWAYS", "TERMINATE", "NEVER"]
 _ELSEWHERE: Final = frozenset(
     {
+        "a_check_termination_and_human_reply",
         "a_execute_function",
+        "a_generate_function_call_reply",
+        "a_generate_init_message",
+        "a_generate_oai_reply",
         "a_generate_reply",
+        "a_generate_tool_calls_reply",
         "a_get_human_input",
         "a_initiate_chat",
         "a_initiate_chats",
+        "a_process_all_messages_before_reply",
+        "a_process_last_received_message",
         "a_receive",
         "a_send",
+        "can_execute_function",
+        "chat_messages_for_summary",
+        "check_termination_and_human_reply",
+        "code_executor",
         "execute_code_blocks",
+        "execute_function",
+        "generate_code_execution_reply",
+        "generate_function_call_reply",
+        "generate_init_message",
+        "generate_oai_reply",
+        "generate_tool_calls_reply",
+        "get_actual_usage",
+        "get_chat_results",
+        "get_total_usage",
         "initiate_chats",
+        "max_consecutive_auto_reply",
+        "print_usage_summary",
         "process_all_messages_before_reply",
+        "process_last_received_message",
         "register_hook",
         "register_model_client",
         "register_nested_chats",
         "register_reply",
         "replace_reply_func",
+        "reset_consecutive_auto_reply_counter",
         "run_code",
+        "stop_reply_at_receive",
+        "update_function_signature",
+        "update_max_consecutive_auto_reply",
+        "update_tool_signature",
+        "use_docker",
     }
 )
-"""Methods of 0.2 that are not here."""
+"""Methods and properties of 0.2 that are not here."""
 
 
 @dataclass
@@ -88,9 +121,11 @@ class ConversableAgent:
         description: The agent's purpose, for the choice of speakers; by default `system_message`.
         functions: Functions that the model of this agent may call; the other agent, or this one,
             executes them.
+        others: Arguments of 0.2 that are not supported.
 
     Raises:
-        UsageError: An option of the models is invalid, or code would be executed in Docker.
+        UsageError: An option of the models is invalid, code would be executed in Docker, or an
+            argument is not supported; the message names the page.
     """
 
     def __init__(
@@ -107,12 +142,15 @@ class ConversableAgent:
         description: str | None = None,
         *,
         functions: Sequence[Callable[..., Any]] = (),
+        **others: Any,
     ) -> None:
+        refuse(type(self).__name__, others)
         self._name = name
         self._system_message = system_message or ""
         self.description = system_message or "" if description is None else description
         self.human_input_mode = human_input_mode
-        self.llm_config = llm_config or False
+        # A copy, as in 0.2: the functions of `register_for_llm` are added.
+        self.llm_config: Config | Literal[False] = dict(llm_config) if llm_config else False
         self.client_list = clients_of(llm_config) if llm_config else []
         self.chat_messages: defaultdict[ConversableAgent, list[Message]] = defaultdict(list)
         self.usage = RequestUsage(0, 0)
@@ -190,6 +228,14 @@ class ConversableAgent:
             tool = FunctionTool(function, text, name=name)
             self._tools = [each for each in self._tools if each["name"] != tool.name]
             self._tools.append(tool.schema)
+            if self.llm_config:
+                own = {key: value for key, value in tool.schema.items() if key != "strict"}
+                others = [
+                    each
+                    for each in self.llm_config.get("tools") or ()
+                    if each["function"]["name"] != tool.name
+                ]
+                self.llm_config["tools"] = [*others, {"type": "function", "function": own}]
             return function
 
         return decorate
@@ -214,7 +260,7 @@ class ConversableAgent:
         max_turns: int | None = None,
         summary_method: Literal["last_msg"] | None = "last_msg",
         *,
-        message: str | Message | None = None,
+        message: str | Message | FirstMessage | None = None,
         **context: Any,
     ) -> ChatResult:
         """Send the first message, and let both agents answer until one has nothing to say.
@@ -226,7 +272,8 @@ class ConversableAgent:
             cache: Not supported.
             max_turns: How many messages each agent sends at most.
             summary_method: The last message is the summary.
-            message: The first message; by default a person is asked.
+            message: The first message, or a function of both agents and `context` that returns it;
+                by default a person is asked.
             context: Other fields of the message.
 
         Raises:
@@ -246,7 +293,10 @@ class ConversableAgent:
         before = [(each.usage, len(each.human_input)) for each in both]
         if message is None:
             message = self.get_human_input(f"Provide a message for {recipient.name}: ")
-        first: Message = _as_message(message) | context
+        if callable(message):
+            first = _as_message(message(self, recipient, context))
+        else:
+            first = _as_message(message) | context
         self._converse(
             first, recipient, max_messages=2 * max_turns if max_turns else None, silent=silent
         )
@@ -458,9 +508,22 @@ class ConversableAgent:
 class AssistantAgent(ConversableAgent):
     """An agent that answers with its model and asks no person; arguments of `ConversableAgent`."""
 
+    # The user of a script of 0.2 executes code, so the model is told to write it.
     DEFAULT_SYSTEM_MESSAGE: Final = (
-        "You are a helpful AI assistant. Solve the task step by step. Use the functions that you "
-        "have. When the task is done, answer with TERMINATE."
+        "You are a helpful AI assistant. Solve the task step by step: say your plan first, then do "
+        "one step at a time. Use the functions that you have.\n"
+        "Where code helps, to look something up, to compute or to check a result, write one "
+        "complete block of code in your message, marked ```python or ```sh. The user executes it "
+        "as it is and sends you its output. The user can do nothing else: do not leave anything to "
+        "fill in, print what you need to see, and write a block only if it is to be executed. To "
+        "have it saved, begin it with the line `# filename: <name>`.\n"
+        "Read the output. If it is an error, correct the code and send all of it again. If the "
+        "task is not solved yet, question your assumptions and try another way.\n"
+        "Check your answer before you give it. When everything is done, end your message with "
+        "TERMINATE."
+    )
+    DEFAULT_DESCRIPTION: Final = (
+        "A helpful assistant that plans, writes text, and writes Python and shell code."
     )
 
     def __init__(
@@ -474,6 +537,8 @@ class AssistantAgent(ConversableAgent):
         description: str | None = None,
         **options: Any,
     ) -> None:
+        if description is None and system_message == self.DEFAULT_SYSTEM_MESSAGE:
+            description = self.DEFAULT_DESCRIPTION
         super().__init__(
             name,
             system_message,
@@ -487,6 +552,13 @@ class AssistantAgent(ConversableAgent):
 
 
 _AUTOGENS_DEFAULT: Final[Config] = {}
+_EXECUTES: Final = "executes the Python and shell code in messages, and sends its output"
+_PROXIES: Final[Mapping[HumanInputMode, str]] = {
+    "ALWAYS": f"A person who answers questions about the task, and {_EXECUTES}.",
+    "TERMINATE": f"A user who {_EXECUTES}.",
+    "NEVER": f"A terminal that {_EXECUTES}, and does nothing else.",
+}
+"""What the other agents are told about a proxy, by its `human_input_mode`."""
 
 
 class UserProxyAgent(ConversableAgent):
@@ -503,9 +575,11 @@ class UserProxyAgent(ConversableAgent):
         default_auto_reply: str | Message = "",
         llm_config: Config | Literal[False] | None = False,
         system_message: str | None = "",
-        description: str | None = "A person, who can also execute functions.",
+        description: str | None = None,
         **options: Any,
     ) -> None:
+        if description is None:
+            description = _PROXIES[human_input_mode]
         super().__init__(
             name,
             system_message,

@@ -10,7 +10,15 @@ from teamrun.errors import UsageError
 from teamrun.models.base import ChatCompletionClient
 from teamrun.models.providers import make_client
 
-__all__ = ["PAGE", "Config", "clients_of", "config_list_from_json", "filter_config", "unsupported"]
+__all__ = [
+    "PAGE",
+    "Config",
+    "clients_of",
+    "config_list_from_json",
+    "filter_config",
+    "refuse",
+    "unsupported",
+]
 
 PAGE: Final = "docs/how-to/migrate-from-autogen-02.md"
 Config = dict[str, Any]
@@ -34,6 +42,17 @@ _NOT_OF_MODELS: Final = {
 def unsupported(what: str) -> UsageError:
     """The error for what the wrapper does not have."""
     return UsageError(f"{what} of AutoGen 0.2 is not supported here; {PAGE} says what to use.")
+
+
+def refuse(caller: str, arguments: Mapping[str, Any]) -> None:
+    """Refuse arguments that the wrapper does not have, unless they change nothing.
+
+    Raises:
+        UsageError: One of them has a value.
+    """
+    for name, value in arguments.items():
+        if value is not None and value is not False:
+            raise unsupported(f"{caller}({name}=...)")
 
 
 def clients_of(llm_config: Config) -> list[ChatCompletionClient]:

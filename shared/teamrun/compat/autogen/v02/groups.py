@@ -3,7 +3,6 @@
 import random
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from teamrun.compat.autogen.v02.agents import (
@@ -12,7 +11,7 @@ from teamrun.compat.autogen.v02.agents import (
     HumanInputMode,
 )
 from teamrun.compat.autogen.v02.calls import Message, answer
-from teamrun.compat.autogen.v02.configs import Config
+from teamrun.compat.autogen.v02.configs import Config, refuse, unsupported
 from teamrun.errors import UsageError
 from teamrun.messages import UserMessage
 from teamrun.teams.selection import DEFAULT_SELECTOR_PROMPT, fill_prompt, mentioned
@@ -25,28 +24,43 @@ Method = Literal["auto", "manual", "random", "round_robin"]
 _METHODS = ("auto", "manual", "random", "round_robin")
 
 
-@dataclass
 class GroupChat:
     """Who takes part, and who speaks next.
 
+    Args:
+        agents: Who takes part.
+        messages: What was said; each message has the `name` of its speaker.
+        max_round: Maximum number of messages, with the first one.
+        admin_name: Without effect here: there is no automatic hand-over to an administrator.
+        func_call_filter: Always true: an agent that has the functions of a call speaks next.
+        speaker_selection_method: `auto`: the manager's model chooses. A function takes the last
+            speaker and the group chat, and returns an agent, the name of a method, or None to end
+            the chat.
+        allow_repeat_speaker: Whether an agent may speak twice in a row; by default it may.
+        others: Arguments of 0.2 that are not supported.
+
     Raises:
-        UsageError: An argument is invalid.
+        UsageError: An argument is invalid, or not supported; the message names the page.
     """
 
-    agents: Sequence[ConversableAgent]
-    messages: list[Message] = field(default_factory=list[Message])
-    """What was said; each message has the `name` of its speaker."""
-    max_round: int = 10
-    """Maximum number of messages, with the first one."""
-    admin_name: str = "Admin"
-    """Without effect here: there is no automatic hand-over to an administrator."""
-    speaker_selection_method: Method | Select = "auto"
-    """`auto`: the manager's model chooses. A function takes the last speaker and the group chat,
-    and returns an agent, the name of a method, or None to end the chat."""
-    allow_repeat_speaker: bool = True
-    """Whether an agent may speak twice in a row."""
-
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        agents: Sequence[ConversableAgent],
+        messages: list[Message] | None = None,
+        max_round: int = 10,
+        admin_name: str = "Admin",
+        func_call_filter: bool = True,
+        speaker_selection_method: Method | Select = "auto",
+        allow_repeat_speaker: bool | None = None,
+        **others: Any,
+    ) -> None:
+        refuse("GroupChat", others)
+        if not func_call_filter:
+            raise unsupported("GroupChat(func_call_filter=False)")
+        self.agents, self.max_round, self.admin_name = agents, max_round, admin_name
+        self.messages: list[Message] = [] if messages is None else messages
+        self.speaker_selection_method: Method | Select = speaker_selection_method
+        self.allow_repeat_speaker = allow_repeat_speaker is not False
         names = [each.name for each in self.agents]
         if not names or len(set(names)) < len(names):
             raise UsageError("A group chat needs agents with unique names.", argument="agents")
