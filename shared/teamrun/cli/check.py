@@ -31,6 +31,10 @@ def command(config: ConfigOption = None, json_: JsonOption = False) -> None:
     for use in uses.values():
         if use.missing is not None or use.is_scripted_fallback:
             warn(use.note)
+    for text in dict.fromkeys(
+        text for team in registry.registered() for text in registry.endless(team.definition)
+    ):
+        warn(text)
     problems = Problems()
     faulty = _check_models(registry, problems)
     for team in registry.teams():

@@ -13,7 +13,7 @@ from typing import Protocol
 from teamrun.components.definitions.base import TeamDefinition
 from teamrun.components.reading.problems import Problem
 from teamrun.components.registry import Registry, Resolved
-from teamrun.components.resources import DefinitionProblem, TeamSummary, Validation
+from teamrun.components.resources import DefinitionProblem, Note, TeamSummary, Validation
 from teamrun.errors import DefinitionError
 from teamrun.json_types import JsonMapping
 
@@ -129,7 +129,12 @@ class Teams:
             Unavailable: The catalog does not respond.
         """
         if team is None or team_spec is not None:
-            return self._registry.validate(team=team, team_spec=team_spec)
+            found = self._registry.validate(team=team, team_spec=team_spec)
+            if not found.valid:
+                return found
+            resolved = self._registry.resolve(team=team, team_spec=team_spec)
+            notes = self._endless(resolved, "/team_spec")
+            return found.model_copy(update={"warnings": [*found.warnings, *notes]})
         try:
             resolved = await self._catalog.resolve(tenant, team)
         except DefinitionError as error:
@@ -138,7 +143,11 @@ class Teams:
                 valid=False, errors=[DefinitionProblem(**problem) for problem in problems]
             )
         notes = self._registry.notes(resolved.definition, "/team")
-        return Validation(valid=True, warnings=notes)
+        return Validation(valid=True, warnings=[*notes, *self._endless(resolved, "/team")])
+
+    def _endless(self, resolved: Resolved, where: str) -> list[Note]:
+        texts = self._registry.endless(resolved.definition)
+        return [Note(pointer=where, detail=text) for text in texts]
 
     async def all(self, tenant: str) -> Sequence[TeamSummary]:
         """The teams of a tenant, by name.

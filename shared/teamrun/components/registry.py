@@ -16,7 +16,13 @@ from teamrun.components.definitions.base import BaseParticipantDefinition, TeamD
 from teamrun.components.definitions.digest import digest as digest_of
 from teamrun.components.definitions.digest import version_of
 from teamrun.components.definitions.environment import expand, variables
-from teamrun.components.definitions.names import agents_of, classes_of, models_of, tools_of
+from teamrun.components.definitions.names import (
+    agents_of,
+    classes_of,
+    endless_of,
+    models_of,
+    tools_of,
+)
 from teamrun.components.definitions.overrides import overridden
 from teamrun.components.reading.bounds import within_bounds
 from teamrun.components.reading.fields import version_is_known
@@ -324,6 +330,15 @@ class Registry:
             Note(pointer=where, detail=use.note)
             for use in self.model_uses(definition)
             if use.missing is not None or use.active != use.profile
+        ]
+
+    def endless(self, definition: TeamDefinition) -> list[str]:
+        """A warning for each team of a valid definition that nothing in it ends."""
+        return [
+            f"The team {name!r} never ends by itself: give it a termination condition or"
+            " 'max_turns'. Otherwise a run goes on, and pays for it, until one of its limits is"
+            " reached or it is cancelled."
+            for name in endless_of(definition)
         ]
 
     def model_client(self, profile: str) -> ChatCompletionClient:

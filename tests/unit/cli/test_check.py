@@ -45,6 +45,17 @@ def test_a_file_without_faults_is_status_0_and_missing_keys_are_warnings(
     assert "POETS_KEY" in done.stderr
 
 
+def test_a_team_that_never_ends_is_a_warning(tmp_path: Path) -> None:
+    path = tmp_path / "teamrun.yaml"
+    shown: list[bool] = []
+    for text in (GOOD, GOOD.replace(", max_turns: 1", "")):
+        path.write_text(text, encoding="utf-8")
+        done = CliRunner().invoke(app, ["check", "--config", str(path)])
+        assert done.exit_code == 0
+        shown.append("'t' never ends" in done.stderr)
+    assert shown == [False, True]
+
+
 @pytest.mark.behaviour("config.faults")
 def test_every_fault_is_printed_with_file_line_and_place(tmp_path: Path) -> None:
     path = tmp_path / "teamrun.yaml"

@@ -222,7 +222,7 @@ CASES = [
     Case("an edge to nowhere", flow(graph(writer=["z"])), "invalid_definition", "/graph",
          "'z', which is not a node"),
     Case("a graph without a start", flow(graph(writer=["editor"], editor=["writer"])),
-         "invalid_definition", "/graph", "at least one start node"),
+         "invalid_definition", "/graph", "default_start_node"),
     Case("an endless graph",
          flow({"default_start_node": "writer", "nodes": {
              "writer": {"edges": [{"target": "writer", "condition": "x"},
@@ -275,7 +275,7 @@ CASES = [
          "environment_not_allowed", "/agents/0/system_message", "$${OPENAI_API_KEY}"),
     Case("the environment with a default", spec(description="${HOME:-x}"),
          "environment_not_allowed", "/description", "$${HOME}"),
-    Case("a version", spec(version=2), "unknown_version", "/version", "is 1"),
+    Case("a version", spec(version=2), "unknown_version", "/version", "version: 1"),
     Case("an unknown role", spec(agent(role="analist")), "invalid_definition", "/agents/0/role",
          "'analyst'"),
     Case("a schema that is none", spec(person(input_schema={"type": "objekt"})),

@@ -281,6 +281,8 @@ class BaseTeamDefinition(BaseParticipantDefinition):
     """What each answer has to satisfy; part of the system messages, too."""
 
     inner_fields: ClassVar[tuple[str, ...]] = ("participants",)
+    ends_itself: ClassVar[bool] = True
+    """Whether a team of this kind ends without a condition and without a limit of turns."""
 
     @field_validator("objectives", "constraints")
     @classmethod

@@ -1,5 +1,6 @@
 """Teams whose order of speakers is a graph, as data; a module of its own, because few teams are."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -38,17 +39,60 @@ class GraphDefinition(Part):
     default_start_node: MemberName | None = None
 
     def made(self) -> DiGraph:
-        """The graph.
-
-        Raises:
-            ValueError: It cannot be executed.
-        """
+        """The graph, which is not checked."""
         data = self.model_dump(exclude_none=True)
         for name, node in data["nodes"].items():
             node.setdefault("name", name)
-        graph = DiGraph.model_validate(data)
-        graph.graph_validate()
-        return graph
+        return DiGraph.model_validate(data)
+
+
+def _named(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, sorted(names)))
+
+
+def _faults(graph: DiGraph) -> tuple[bool, list[str]]:
+    """Whether a graph has a cycle, and each reason why it cannot be executed, with the remedy."""
+    if not graph.nodes:
+        return False, ["it has no nodes: 'nodes' has one for each agent"]
+    nodes = graph.nodes.items()
+    faults = [
+        f"the node {name!r} has the 'name' {node.name!r}: use one of them, or leave 'name' out"
+        for name, node in nodes
+        if node.name != name
+    ]
+    faults += [
+        f"an edge leads from {source!r} to {edge.target!r}, which is not a node: correct its"
+        " 'target', or add the node"
+        for source, edge in graph.edges()
+        if edge.target not in graph.nodes
+    ]
+    start = graph.default_start_node
+    if start is not None and start not in graph.nodes:
+        faults.append(
+            f"'default_start_node' is {start!r}, which is not a node: {_named(graph.nodes)}"
+        )
+    if faults:
+        return False, faults
+    if not graph.starts():
+        faults.append(
+            "an edge leads to each node: name the one that begins in 'default_start_node'"
+        )
+    if not graph.get_leaf_nodes():
+        faults.append(
+            "an edge leads from each node: one without 'edges' is needed, at which it ends"
+        )
+    faults += [
+        f"the node {name!r} has edges with and without 'condition': give each of them one, or none"
+        for name, node in nodes
+        if len({edge.is_conditional for edge in node.edges}) > 1
+    ]
+    try:
+        has_cycles = graph.has_cycles_with_exit()
+        if not faults:
+            graph.graph_validate()
+    except ValueError as error:
+        return True, [*faults, str(error)]
+    return has_cycles, faults
 
 
 class GraphFlowDefinition(BaseTeamDefinition):
@@ -63,12 +107,18 @@ class GraphFlowDefinition(BaseTeamDefinition):
     def _can_be_executed(cls, definition: GraphDefinition, info: ValidationInfo) -> GraphDefinition:
         graph = definition.made()
         known = {member.name for member in info.data.get("participants", ())}
-        for node in graph.nodes if known else ():
-            if node not in known:
-                raise ValueError(f"the node {node!r} is no agent of this team")
+        faults = [
+            f"the node {node!r} is no agent of this team: there are {_named(known)}"
+            for node in (graph.nodes if known else ())
+            if node not in known
+        ]
+        has_cycles, others = _faults(graph)
+        faults += others
         bounds = ("termination", "max_turns")
-        if graph.get_has_cycles() and not any(info.data.get(name, True) for name in bounds):
-            raise ValueError("it has a cycle, so the team needs 'termination' or 'max_turns'")
+        if has_cycles and not any(info.data.get(name, True) for name in bounds):
+            faults.append("it has a cycle, so the team needs 'termination' or 'max_turns'")
+        if faults:
+            raise ValueError("; ".join(faults))
         return definition
 
     @property

@@ -8,7 +8,7 @@ from teamrun.components.definitions.base import (
     TeamDefinition,
 )
 
-__all__ = ["agents_of", "classes_of", "models_of", "names_of", "tools_of"]
+__all__ = ["agents_of", "classes_of", "endless_of", "models_of", "names_of", "tools_of"]
 
 
 def models_of(team: TeamDefinition) -> set[str]:
@@ -34,6 +34,16 @@ def agents_of(team: TeamDefinition) -> list[str]:
 def names_of(team: TeamDefinition) -> set[str]:
     """The names of the team, its agents and inner teams."""
     return {part.name for part in _parts(team)}
+
+
+def endless_of(team: TeamDefinition) -> list[str]:
+    """The names of those of its teams, or of itself, that nothing in the definition ends."""
+    return [
+        part.name
+        for part in _parts(team)
+        if isinstance(part, BaseTeamDefinition)
+        and not (part.ends_itself or part.termination or part.max_turns)
+    ]
 
 
 def _parts(part: ParticipantDefinition) -> Iterator[ParticipantDefinition]:

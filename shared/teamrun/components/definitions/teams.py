@@ -6,7 +6,7 @@ operator's file, unexpanded, so no secret is ever part of a definition.
 """
 
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
@@ -27,6 +27,8 @@ __all__ = ["Agents", "RoundRobinDefinition", "SelectorDefinition", "SwarmDefinit
 class RoundRobinDefinition(BaseTeamDefinition):
     """A team whose participants speak in turn."""
 
+    ends_itself: ClassVar[bool] = False
+
     type: Literal["round_robin_group_chat"] = "round_robin_group_chat"
 
     @property
@@ -38,6 +40,8 @@ class RoundRobinDefinition(BaseTeamDefinition):
 
 class SelectorDefinition(BaseTeamDefinition):
     """A team in which a model selects the next speaker."""
+
+    ends_itself: ClassVar[bool] = False
 
     type: Literal["selector_group_chat"] = "selector_group_chat"
     model: ModelName
@@ -94,6 +98,8 @@ Agents = Annotated[tuple[ParticipantDefinition, ...], AfterValidator(_only_agent
 
 class SwarmDefinition(BaseTeamDefinition):
     """A team in which the target of the latest handoff speaks next."""
+
+    ends_itself: ClassVar[bool] = False
 
     type: Literal["swarm"] = "swarm"
     participants: Agents = Field(min_length=1)

@@ -1,6 +1,8 @@
 """Termination conditions as people write them, read into the canonical form."""
 
-from typing import Any, Final
+import json
+from collections.abc import Mapping
+from typing import Any, Final, cast
 
 from teamrun.components.definitions.base import ConditionDefinition
 from teamrun.components.definitions.kinds import CONDITIONS
@@ -13,6 +15,7 @@ from teamrun.json_types import JsonMapping
 __all__ = ["ConditionReader", "combined"]
 
 _MAX_DEPTH: Final = 16
+_LONGEST: Final = 100
 
 
 def combined(
@@ -39,7 +42,7 @@ class ConditionReader:
 
     def one(self, raw: Any, where: str, depth: int) -> ConditionDefinition | None:
         """One condition, or its name alone; None with a problem added if it is invalid."""
-        place = where if isinstance(raw, str) else pointer(where, "type")
+        place, written = where if isinstance(raw, str) else pointer(where, "type"), raw
         raw = {"type": raw} if isinstance(raw, str) else raw
         source = as_object(raw, where, self._problems, what="a termination condition")
         if source is None:
@@ -49,7 +52,7 @@ class ConditionReader:
             return None
         kind = CONDITIONS.named(source.get("type"))
         if kind is None:
-            self._unknown(source.get("type"), place)
+            self._unknown(source.get("type"), place, written)
             return None
         if kind.is_combined:
             return self._combined(kind, source, where, depth)
@@ -86,18 +89,48 @@ class ConditionReader:
         read = [self.one(item, pointer(where, i), depth) for i, item in enumerate(items)]
         return [condition for condition in read if condition is not None]
 
-    def _unknown(self, kind: Any, where: str) -> None:
+    def _unknown(self, kind: Any, where: str, written: Any) -> None:
+        """Add the problem of a condition of no kind; `written` is what the document has."""
+        simple = listed((row.type for row in CONDITIONS if not row.is_combined), most=20)
         if kind is None:
-            detail = "'type' is needed."
+            meant = _meant(written)
+            detail = (
+                f"'type' is needed: one of {simple}; such as {_example('TERMINATE')}."
+                if meant is None
+                else f"'type' is needed: write {meant}."
+            )
         elif kind == "functional":
             detail = (
                 "'type': a functional condition is Python code, which a definition cannot contain."
             )
         else:
-            simple = listed(row.type for row in CONDITIONS if not row.is_combined)
             hint = did_you_mean(str(kind), CONDITIONS.names) or f" There are {simple}."
             detail = f"'type': no condition {shown(kind)}.{hint}"
+            if written == kind:
+                detail += f" To stop at a text, write {_example(kind)}."
         self._problems.add(where, "invalid_definition", detail)
+
+
+def _example(text: str) -> str:
+    shortened = text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+    return json.dumps({"type": "text_mention", "text": shortened}, ensure_ascii=False)
+
+
+def _meant(written: Any) -> str | None:
+    """The condition that was meant by its name and what its first field is to be, as JSON."""
+    if not isinstance(written, Mapping) or len(cast("JsonMapping", written)) != 1:
+        return None
+    ((name, value),) = cast("JsonMapping", written).items()
+    kind = CONDITIONS.named(name)
+    if kind is None or kind.is_combined:
+        return None
+    if isinstance(value, Mapping):
+        fields = dict(cast("JsonMapping", value))
+    else:
+        field = next((field for field in kind.model.model_fields if field != "type"), "type")
+        fields = {} if value is None or field == "type" else {field: value}
+    text = json.dumps({"type": kind.type, **fields}, ensure_ascii=False, default=str)
+    return text if len(text) <= _LONGEST else None
 
 
 def _mentions(kind: ConditionKind, values: JsonMapping, fields: Fields) -> list[Mention]:

@@ -30,12 +30,23 @@ _REMEDIES: Final[Mapping[MentionKind, str]] = {
 
 
 def check_mentions(
-    members: Sequence[Member], mentions: Sequence[Mention], problems: Problems
+    members: Sequence[Member],
+    mentions: Sequence[Mention],
+    problems: Problems,
+    *,
+    exported: bool = False,
 ) -> None:
     """Note the names that nothing in the team has, and handoffs whose target looks misspelt.
 
     Agents of the operator's own classes may send messages, hand over and call tools that no
-    definition lists. In a team that has one, an unknown name is a warning.
+    definition lists. In a team that has one, an unknown name is a warning, and so is one in a
+    condition of a team that was exported from AutoGen, which runs it.
+
+    Args:
+        members: The members of the team.
+        mentions: The names in its conditions, and in `output`.
+        problems: The list to add problems to.
+        exported: Whether the team is AutoGen component JSON.
     """
     agents = [heard for member in members for heard in _heard(member.definition)]
     unread = [agent for agent in agents if isinstance(agent, UnreadDefinition)]
@@ -49,7 +60,7 @@ def check_mentions(
         detail = _REMEDIES[mention.kind].format(
             name=shown(mention.name), hint=did_you_mean(mention.name, names), known=listed(names)
         )
-        if has_custom_agents:
+        if has_custom_agents or (exported and mention.kind != "speaker"):
             problems.warn(mention.where, detail)
         else:
             problems.add(mention.where, "invalid_definition", detail)

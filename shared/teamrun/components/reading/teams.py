@@ -126,7 +126,8 @@ class TeamReader:
             checked=of_members if all_known else (),
         )
         if members and all_known:
-            check_mentions(known_members, mentions, self.problems)
+            exported = "type" not in known
+            check_mentions(known_members, mentions, self.problems, exported=exported)
         if team is None or len(self.problems.found) > before:
             return None
         return Member(team, where)
