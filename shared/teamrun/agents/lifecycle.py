@@ -24,6 +24,7 @@ from teamrun.core.bus import (
     ToolInvoked,
 )
 from teamrun.core.cancellation import CancellationToken
+from teamrun.core.checks import wrong_type
 from teamrun.core.protocols import AnyMessage, Response
 from teamrun.messages.chat import BaseChatMessage
 from teamrun.messages.events import ToolCallExecutionEvent, ToolCallRequestEvent
@@ -69,13 +70,19 @@ class Lifecycle:
         self._agent = agent
         self._answer, self._stream = agent.on_messages, agent.on_messages_stream
         self._is_inside = self._is_initialized = False
-        self._tools_began = 0.0
+        self._tools_began: dict[str, float] = {}
         self._hooks: list[tuple[Moment, Hook, bool]] = []
         self._buses: list[EventBus] = []
         vars(agent).update(on_messages=self._answered, on_messages_stream=self._streamed)
 
     def add(self, moment: Moment, hook: Hook) -> None:
-        """Call a function at a moment of each turn."""
+        """Call a function at a moment of each turn.
+
+        Raises:
+            TypeError: The hook is no function.
+        """
+        if not callable(hook):
+            raise wrong_type("hook", "a function", hook)
         self._hooks.append((moment, hook, _takes_subject(hook)))
 
     def connect(self, bus: EventBus) -> None:
@@ -138,9 +145,11 @@ class Lifecycle:
         await self._emit(AgentCompleted(agent_id=name, response=response, duration_ms=duration_ms))
 
     async def _report(self, item: AnyMessage) -> None:
-        name = self._agent.name
+        # Messages of an agent that this one called as a tool, or that is inside, have its name. A
+        # task that was delegated has the name of a user, though this agent wrote it.
+        name = self._agent.name if item.source == "user" else item.source
         if isinstance(item, ToolCallRequestEvent):
-            self._tools_began = monotonic()
+            self._tools_began[name] = monotonic()
             for call in item.content:
                 await self._emit(
                     ToolInvoked(
@@ -151,7 +160,7 @@ class Lifecycle:
                     )
                 )
         elif isinstance(item, ToolCallExecutionEvent):
-            duration_ms = (monotonic() - self._tools_began) * 1000
+            duration_ms = (monotonic() - self._tools_began.pop(name, monotonic())) * 1000
             for result in item.content:
                 await self._emit(
                     ToolCompleted(

@@ -25,6 +25,7 @@ from teamrun.core.cancellation import CancellationToken
 from teamrun.core.protocols import AnyMessage
 from teamrun.messages import BaseChatMessage
 from teamrun.testing import ScriptedModel
+from teamrun.tools import AgentTool
 
 HELLO = TextMessage(content="Hello", source="user")
 
@@ -275,3 +276,32 @@ async def test_a_message_between_two_events_is_reported_as_sent() -> None:
     await team.run(task="Hello")
 
     assert [message.to_text() for message in sent] == ["On my way", "1"]
+
+
+@pytest.mark.behaviour("agent.hooks")
+def test_a_hook_is_a_function() -> None:
+    agent: Any = Echo()
+    with pytest.raises(TypeError, match="a function"):
+        agent.on_message("x")
+
+
+async def test_the_calls_of_an_agent_as_a_tool_have_its_name() -> None:
+    call = {"tool_calls": [{"name": "inner", "arguments": {"task": "Go"}}]}
+    lead = AssistantAgent(
+        "lead", ScriptedModel([call, "Done"]), tools=[AgentTool(calling("inner"))]
+    )
+    team, seen = RoundRobinGroupChat([lead], max_turns=1), list[tuple[str, str, str]]()
+
+    def note(event: ToolInvoked | ToolCompleted) -> None:
+        seen.append((type(event).__name__, event.agent_id, event.tool_name))
+
+    team.on(ToolInvoked, note)
+    team.on(ToolCompleted, note)
+    await team.run("Hello")
+
+    assert seen == [
+        ("ToolInvoked", "lead", "inner"),
+        ("ToolInvoked", "inner", "double"),
+        ("ToolCompleted", "inner", "double"),
+        ("ToolCompleted", "lead", "inner"),
+    ]
