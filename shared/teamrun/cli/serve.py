@@ -79,7 +79,7 @@ def command(
     check_shareable(settings.store_url)
     if settings.redis_url is not None:
         read_redis_url(settings.redis_url)
-    registry = _read(settings.config)
+    registry, imported = _read(settings.config)
     _check_scripts(registry, settings)
     talk(f"Data folder: {settings.data_dir.absolute()}")
 
@@ -92,7 +92,7 @@ def command(
         talk(f"Not ready yet; {settings.url}/readyz lists what is missing.")
 
     async def serving() -> int:
-        hinting = asyncio.create_task(hint_at_changes(settings.config))
+        hinting = asyncio.create_task(hint_at_changes(settings.config, imported))
         try:
             return await serve(settings, ready=ready, slow=slow)
         finally:
@@ -101,17 +101,19 @@ def command(
     sys.exit(asyncio.run(serving()))
 
 
-def _read(config: Path) -> Registry:
-    """Report all errors at once that the API or the worker would report later."""
+def _read(config: Path) -> tuple[Registry, list[Path]]:
+    """Report all errors at once that the API or the worker would report later.
+
+    Returns:
+        The registry, and the Python files beside the definition file that it needs.
+    """
     try:
         registry = load_registry(config, environ=os.environ)
     except DefinitionError as error:
         if error.data.get("problems"):
             check_imports(config)
         raise
-    if registry.imports_code():
-        check_imports(config)
-    return registry
+    return registry, check_imports(config) if registry.imports_code() else []
 
 
 def _check_scripts(registry: Registry, settings: ServeSettings) -> None:

@@ -18,8 +18,11 @@ __all__ = ["check_imports", "main"]
 _FAULTS: Final = 2
 
 
-def check_imports(config: Path) -> None:
+def check_imports(config: Path) -> list[Path]:
     """Find all faults of a definition file, those of its tools and custom agents included.
+
+    Returns:
+        The Python files in the folder of the definition file that were imported.
 
     Raises:
         DefinitionError: There is one, or the process that imports them has ended early.
@@ -33,20 +36,40 @@ def check_imports(config: Path) -> None:
             f"The process that imports the tools and custom agents of {str(config)!r} ended with "
             f"status {done.returncode}. Run `teamrun check` to find the module."
         )
+    return [Path(os.fsdecode(name)) for name in done.stdout.split(b"\0") if name]
 
 
 def main() -> None:
-    """Write the errors to stdout, with status 2; output of the modules goes to stderr."""
-    answer = os.dup(1)
+    """Write the errors to stdout, with status 2, or the names of the files that were imported.
+
+    Output of the modules goes to stderr.
+    """
+    answer, config = os.dup(1), Path(sys.argv[1])
     os.dup2(2, 1)
     try:
-        load_registry(Path(sys.argv[1]), environ=os.environ, imports=True).preload()
+        load_registry(config, environ=os.environ, imports=True).preload()
     except DefinitionError as error:
         os.write(answer, str(error).encode("utf-8", "replace"))
         sys.stdout.flush()
         os._exit(_FAULTS)  # threads that the modules have started must not keep it
+    os.write(answer, b"\0".join(os.fsencode(path) for path in _imported(config.parent)))
     sys.stdout.flush()
     os._exit(0)
+
+
+def _imported(folder: Path) -> list[Path]:
+    """The files of the modules that are in a folder, without those of an environment in it."""
+    inside, environment = folder.resolve(), Path(sys.prefix).resolve()
+    files = {
+        Path(module.__file__)
+        for module in tuple(sys.modules.values())
+        if getattr(module, "__file__", None)
+    }
+    return sorted(
+        path
+        for path in files
+        if path.resolve().is_relative_to(inside) and not path.resolve().is_relative_to(environment)
+    )
 
 
 if __name__ == "__main__":
