@@ -66,7 +66,7 @@ def test_the_files_that_tools_import_are_found(tmp_path: Path) -> None:
         "version: 1\ntools: {size: {type: function, function: 'my_sizes:size'}}\n", encoding="utf-8"
     )
     texts = {
-        "my_sizes.py": "from my_units import UNIT\ndef size() -> str:\n    'Size.'\n    return UNIT",
+        "my_sizes.py": "from my_units import UNIT\ndef size() -> str:\n  'Size.'\n  return UNIT",
         "my_units.py": "UNIT = 'm'\nprint('printed')\n",
         "client.py": "",
     }
