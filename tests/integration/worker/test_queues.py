@@ -170,7 +170,8 @@ async def test_messages_of_the_release_before_are_executed_after_an_upgrade(
 async def test_a_message_that_outlives_its_worker_executes_only_what_has_not_ended(
     tmp_path: Path,
 ) -> None:
-    example(tmp_path / "example", latency_ms=50)
+    # So slow that the first worker cannot complete them all.
+    example(tmp_path / "example", latency_ms=200)
     with valkey() as server:
         async with service(tmp_path, server) as runs, _queue(tmp_path, server) as queue:
             refs = await _accepted(runs, MAX_REFS_PER_MESSAGE, tmp_path, server)
@@ -178,7 +179,7 @@ async def test_a_message_that_outlives_its_worker_executes_only_what_has_not_end
             with worker(
                 tmp_path, server.url, TEAMRUN_MAX_RUNS="4", TEAMRUN_LEASE_SECONDS="1"
             ) as first:
-                await runs.wait("default", refs[5].run_id, timeout=WITHIN)
+                await runs.wait("default", refs[0].run_id, timeout=WITHIN)
                 first.send_signal(signal.SIGKILL)
                 await asyncio.to_thread(first.wait, 30)
             before = [await runs.get("default", ref.run_id) for ref in refs]
@@ -251,7 +252,7 @@ async def test_a_busy_worker_takes_a_backlog_and_returns_it_when_it_is_stopped(
     tmp_path: Path,
 ) -> None:
     example(tmp_path / "example", latency_ms=20)
-    quiet = {"TEAMRUN_LOG_LEVEL": "error", "TEAMRUN_GRACE_SECONDS": "1"}
+    quiet = {"TEAMRUN_LOG_LEVEL": "error", "TEAMRUN_GRACE_SECONDS": "10"}
     with valkey() as server:
         async with (
             service(tmp_path, server) as runs,

@@ -24,7 +24,10 @@ from teamrun.storage.address import key_prefix, store_namespace
 from teamrun.storage.base import ObjectStore
 from teamrun.storage.open import open_store
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+
+_WITHIN_S = 400
+"""Far longer than it takes: what is too slow here is a busy machine, which proves nothing."""
 
 _FILE = """\
 version: 1
@@ -116,7 +119,8 @@ _PAUSED = "model.paused"
 TASKS, CAPACITY, LATENCY_S = 500, 4, 0.2
 
 
-# Without a limit, 5 to 10 calls are rejected; more on a busy machine, which reads answers late.
+# Without a limit, 5 to 10 calls are rejected: at intervals, one more call at a time is tried. So
+# there are more of them if all takes longer, on a busy machine.
 @pytest.mark.parametrize(
     ("limits", "most_rejected"),
     [(", max_concurrent_calls: 4", 0), ("", TASKS * 0.04)],
@@ -129,13 +133,13 @@ async def test_500_tasks_complete_on_a_server_that_takes_four_calls_at_once(
     async with Limited.of(tmp_path, model, limits=limits) as deployment:
         started = time.monotonic()
         refs = await deployment.submit(TASKS)
-        await deployment.settled(within_s=120)
+        await deployment.settled(within_s=_WITHIN_S)
         seconds = time.monotonic() - started
 
         assert await deployment.statuses(refs) == {"completed": TASKS}
         assert model.calls == TASKS + model.rejected
-        assert model.rejected <= most_rejected
         ideal = TASKS * LATENCY_S / CAPACITY
+        assert model.rejected <= most_rejected * max(1, seconds / ideal)
         figures.add(
             f"rate limit ({limits.strip(', ') or 'not configured'}): {TASKS} tasks completed, "
             f"{model.rejected} calls rejected, {seconds:.1f} s, {seconds / ideal:.2f} x the ideal"
@@ -152,7 +156,7 @@ async def test_the_places_of_a_killed_worker_are_used_by_the_other_one(
         await model.until(answered=40)
         deployment.workers[0].kill()
         killed = time.monotonic()
-        await deployment.settled(within_s=120)
+        await deployment.settled(within_s=_WITHIN_S)
         seconds = time.monotonic() - killed
 
         assert await deployment.statuses(refs) == {"completed": 200}
@@ -165,7 +169,7 @@ async def test_a_rejection_in_one_worker_pauses_the_other_one(tmp_path: Path) ->
     model = ModelServer(latency_seconds=0.05, capacity=1, retry_after="0.5")
     async with Limited.of(tmp_path, model) as deployment:
         refs = await deployment.submit(40)
-        await deployment.settled(within_s=60)
+        await deployment.settled(within_s=_WITHIN_S)
 
         assert await deployment.statuses(refs) == {"completed": 40}
         logs = [worker.actions() for worker in deployment.workers]
