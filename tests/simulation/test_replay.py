@@ -13,6 +13,7 @@ from typing import Any
 
 from tests.simulation.program import Code, Outside
 from tests.simulation.world import EPOCH, Died, ProcessStore, VirtualClock, run_virtually
+from tests.support import examples
 
 from teamrun.components.definitions.agents import AssistantDefinition
 from teamrun.components.definitions.teams import RoundRobinDefinition
@@ -211,8 +212,10 @@ async def with_rivals(seed: int) -> Case:
 def seeds(count: int) -> list[int]:
     if "SEED" in os.environ:
         return [int(os.environ["SEED"])]
-    fresh = random.Random(secrets.randbits(64))
-    return [fresh.randrange(1 << 48) for _ in range(int(os.environ.get("SEEDS", count)))]
+    fresh, wanted = random.Random(secrets.randbits(64)), os.environ.get("SEEDS")
+    return [
+        fresh.randrange(1 << 48) for _ in (range(int(wanted)) if wanted else examples.seeds(count))
+    ]
 
 
 def attempt(seed: int, *, rivals: bool = False, **options: Any) -> Case:

@@ -4,7 +4,7 @@ import os
 
 from hypothesis import settings
 
-__all__ = ["FULL", "examples", "use_profiles"]
+__all__ = ["FULL", "examples", "seeds", "use_profiles"]
 
 FULL = 100
 """The number of examples of a property in a whole run."""
@@ -24,3 +24,8 @@ def use_profiles() -> None:
 def examples(full: int) -> settings:
     """Settings of a test that tries `full` examples in a whole run, in proportion in a fast one."""
     return settings(max_examples=max(1, full * settings().max_examples // FULL))
+
+
+def seeds(full: int) -> range:
+    """The seeds of a test of random cases: `full` in a whole run, in proportion in a fast one."""
+    return range(max(1, full * settings().max_examples // FULL))

@@ -29,8 +29,8 @@ from teamrun_api.settings import ApiSettings
 OF_MARKERS = ("removed", "garbage")
 """A marker is empty and its content is never read, so other damage is equivalent."""
 
-STRIDE = 1 if settings().max_examples >= FULL else 3
-"""A fast run damages every third object; which ones differs for each kind of damage."""
+STRIDE = 1 if settings().max_examples >= FULL else 6
+"""A fast run damages every sixth object; which ones differs for each kind of damage."""
 
 ENDED = ("completed", "failed", "cancelled", "incomplete", "expired")
 

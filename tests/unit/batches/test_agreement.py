@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import pytest
 from tests.support.batches import Batches
+from tests.support.examples import seeds
 from tests.support.runs import TENANT
 
 from teamrun.batches import acceptance
@@ -16,7 +17,6 @@ from teamrun.batches.resources import Batch, BatchItemView
 from teamrun.errors import BatchEnded, BatchNotFinished
 from teamrun.json_types import JsonObject
 
-SCHEDULES = 40
 ITEMS = 17
 GOOD = {"a": ["DONE"]}
 BAD = {"a": [{"error": {"message": "bad"}}]}
@@ -91,7 +91,7 @@ class Schedule:
             await self.first.service.retry_failed(TENANT, self.batch.id)
 
 
-@pytest.mark.parametrize("seed", range(SCHEDULES))
+@pytest.mark.parametrize("seed", seeds(40))
 async def test_what_clients_read_agrees_after_each_step(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from contextlib import suppress
 
 import pytest
 from tests.support.batches import Batches
+from tests.support.examples import seeds
 from tests.support.runs import TENANT
 
 from teamrun.batches import acceptance
@@ -22,7 +23,6 @@ from teamrun.errors import BatchEnded, BatchNotFinished
 from teamrun.runs.log.entries import End, calls_of
 from teamrun.storage.memory import MemoryStore
 
-SCHEDULES = 40
 ITEMS = 23
 MOST = 6
 SCRIPT = {"a": ["DONE"]}
@@ -203,7 +203,7 @@ class Schedule:
         assert [event.seq for event in events] == list(range(1, len(events) + 1))
 
 
-@pytest.mark.parametrize("seed", range(SCHEDULES))
+@pytest.mark.parametrize("seed", seeds(40))
 async def test_a_random_schedule(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acceptance, "_BLOCK", 4)  # so that several blocks are settled
     schedule = Schedule(seed)

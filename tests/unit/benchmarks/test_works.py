@@ -16,7 +16,6 @@ needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="memory is read 
 def the_collector_as_it_was() -> Generator[None]:
     thresholds = gc.get_threshold()
     yield
-    gc.unfreeze()
     gc.set_threshold(*thresholds)
 
 
