@@ -4,6 +4,7 @@ import ast
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,7 +20,7 @@ from teamrun.runs.log.limits import AgentLimits
 from teamrun.runs.log.usage import Usage
 
 NEW_KIND = """
-import asyncio, json, sys
+import asyncio, json, os, sys
 from pydantic import TypeAdapter
 from tests.support.runs import TENANT, Cluster, solo
 from teamrun.messages.llm import RequestUsage
@@ -35,9 +36,6 @@ ROWS = {
     ),
     "outer": CallKind(has_calls_inside=True),
 }
-row, limits = json.loads(sys.argv[1])
-if row is not None:
-    CALL_KINDS["new"] = ROWS[row]
 seen = {}
 
 async def perform(context):
@@ -78,24 +76,47 @@ async def main():
         "tool_calls": [event.data["call_id"] for event in events if event.type.startswith("tool.")],
     }))
 
-asyncio.run(main())
+for line in sys.stdin:
+    if (child := os.fork()) == 0:
+        row, limits = json.loads(line)
+        if row is not None:
+            CALL_KINDS["new"] = ROWS[row]
+        asyncio.run(main())
+        sys.exit()
+    if os.waitpid(child, 0)[1]:
+        print("null")
+    sys.stdout.flush()
 """
 
+Driven = Callable[..., dict[str, Any]]
 
-def driven(row: str | None, **limits: int) -> dict[str, Any]:
-    """A run of three calls of a kind whose row is added first, in a process of its own."""
-    given = json.dumps([row, limits])
-    done = subprocess.run(
-        [sys.executable, "-c", NEW_KIND, given], capture_output=True, encoding="utf-8", timeout=60
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+
+@pytest.fixture(scope="module")
+def driven() -> Iterator[Driven]:
+    """Makes a run of three calls of a kind whose row is added first, in a process of its own.
+
+    These processes are forked off one that has imported everything.
+    """
+    command = [sys.executable, "-c", NEW_KIND]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
+    ) as parent:
+
+        def drive(row: str | None, **limits: int) -> dict[str, Any]:
+            assert parent.stdin and parent.stdout
+            parent.stdin.write(json.dumps([row, limits]) + "\n")
+            parent.stdin.flush()
+            made = json.loads(parent.stdout.readline())
+            assert made is not None, "the reason is in stderr"
+            return made
+
+        yield drive
 
 
 THREE = ["new.call.completed", "new.call.failed", "new.call.completed"]
 
 
-def test_a_new_kind_that_counts_as_a_tool_is_one_row() -> None:
+def test_a_new_kind_that_counts_as_a_tool_is_one_row(driven: Driven) -> None:
     run = driven("tool")
     assert (run["status"], run["events"], run["names"]) == ("completed", THREE, ["n"] * 3)
     usage = run["usage"]
@@ -107,7 +128,9 @@ def test_a_new_kind_that_counts_as_a_tool_is_one_row() -> None:
     ]
 
 
-def test_a_new_kind_that_counts_as_a_model_is_counted_by_profile_with_its_tokens() -> None:
+def test_a_new_kind_that_counts_as_a_model_is_counted_by_profile_with_its_tokens(
+    driven: Driven,
+) -> None:
     run = driven("model")
     assert (run["status"], run["events"]) == ("completed", THREE)
     usage = run["usage"]
@@ -129,20 +152,22 @@ def test_a_new_kind_that_counts_as_a_model_is_counted_by_profile_with_its_tokens
         ("model", "max_input_tokens", 1),
     ],
 )
-def test_the_limits_of_the_row_apply_and_no_others(row: str, limit: str, made: int | None) -> None:
+def test_the_limits_of_the_row_apply_and_no_others(
+    driven: Driven, row: str, limit: str, made: int | None
+) -> None:
     run = driven(row, **{limit: 2})
     ended = ("completed", None) if made is None else ("incomplete", limit)
     assert (run["status"], run["stop_code"]) == ended
     assert run["events"] == THREE[:made]
 
 
-def test_calls_under_way_of_kinds_with_one_counter_share_its_limit() -> None:
+def test_calls_under_way_of_kinds_with_one_counter_share_its_limit(driven: Driven) -> None:
     run = driven("tool", max_tool_calls=1)
     assert (run["status"], run["stop_code"]) == ("incomplete", "max_tool_calls")
     assert run["events"] == ["tool.call.completed"]
 
 
-def test_calls_inside_a_new_kind_are_numbered_across_its_calls() -> None:
+def test_calls_inside_a_new_kind_are_numbered_across_its_calls(driven: Driven) -> None:
     run = driven("outer")
     assert run["status"] == "completed"
     assert run["tool_calls"] == [f"t/a/new:{k}/tool:{k}" for k in range(3)]
