@@ -343,7 +343,7 @@ def test_an_item_that_asks_a_person_is_refused(tasks: Path) -> None:
 @pytest.mark.parametrize("times", [1, 50])  # `timeout` sends SIGINT to the group, too
 def test_ctrl_c_keeps_what_has_ended_without_a_server(times: int, tmp_path: Path) -> None:
     tasks, config, output = (tmp_path / name for name in ("t.jsonl", "c.yaml", "r.jsonl"))
-    tasks.write_text('{"input": "a"}\n' * 20_000, encoding="utf-8")
+    tasks.write_text('{"input": "a"}\n' * 8_000, encoding="utf-8")
     config.write_text(TEAM, encoding="utf-8")
     options = ["--local", "--team", "writers", "--config", str(config), "--output", str(output)]
     command = [sys.executable, "-m", "teamrun.cli", "batch", str(tasks), *options]
@@ -359,7 +359,7 @@ def test_ctrl_c_keeps_what_has_ended_without_a_server(times: int, tmp_path: Path
     lines = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
     assert process.returncode == 130
     assert "Traceback" not in told
-    assert 0 < len(lines) < 20_000
+    assert 0 < len(lines) < 8_000
     assert {line["status"] for line in lines} == {"completed"}
 
 
