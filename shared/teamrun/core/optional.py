@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -81,8 +82,9 @@ def _is_importable(package: str) -> bool:
         return False
 
 
+@cache
 def _version(package: str) -> tuple[int, ...]:
-    """The version; empty if it is unknown.
+    """The version; empty if it is unknown. Read once: it takes some milliseconds.
 
     The packages of a platform's own, such as boto3 on AWS Lambda, may have no metadata.
     """
