@@ -26,8 +26,10 @@ class LogCall:
 
 def log_calls(path: Path, root: Path) -> Iterator[LogCall]:
     """The calls of loggers in the functions of a file."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for scope in ast.walk(tree):
+    text = path.read_text(encoding="utf-8")
+    if "logger" not in text:
+        return
+    for scope in ast.walk(ast.parse(text)):
         if isinstance(scope, ast.FunctionDef | ast.AsyncFunctionDef):
             for call in _calls(scope):
                 where = f"{path.relative_to(root).as_posix()}:{call.lineno}"
