@@ -10,20 +10,23 @@ from tests.support.deployment import deployed
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 ITEMS = 230
+"""So many that several blocks of results are settled."""
+FEW_ITEMS = 70
+"""For steps that the first items take."""
 
-WORKER = (
-    "batch entry:fed",
-    "batch entry:settled",
-    "batch entry:end",
-    "entry:accepted",
-    "entry:claim",
-    "entry:end of model",
-    "item result",
-    "block of results",
-    "removal of item result",
-    "removal of batch marker",
-    "hint of the reaper",
-)
+WORKER = {
+    "batch entry:fed": ITEMS,
+    "batch entry:settled": ITEMS,
+    "batch entry:end": ITEMS,
+    "entry:accepted": FEW_ITEMS,
+    "entry:claim": FEW_ITEMS,
+    "entry:end of model": FEW_ITEMS,
+    "item result": FEW_ITEMS,
+    "block of results": ITEMS,
+    "removal of item result": ITEMS,
+    "removal of batch marker": ITEMS,
+    "hint of the reaper": ITEMS,
+}
 API = ("key record", "batch marker", "batch items", "batch entry:accepted", "list marker")
 
 
@@ -33,7 +36,7 @@ async def test_a_batch_goes_on_after_its_worker(point: str, when: str, tmp_path:
     nth = 1 if point in ("batch entry:end", "removal of batch marker") else 2
     crash = Crash(f"{when} {point}", nth)
     async with deployed(tmp_path / "d") as deployment:
-        load = BatchLoad(deployment, ITEMS, max_concurrency=60, workers=1, crash=crash)
+        load = BatchLoad(deployment, WORKER[point], max_concurrency=60, workers=1, crash=crash)
         await load.run(kills=[], within_s=60)
         await load.settled()
 
@@ -47,7 +50,7 @@ async def test_a_batch_is_accepted_once_after_its_api(
 ) -> None:
     crash = Crash(f"{when} {point}")
     async with deployed(tmp_path / "d") as deployment:
-        load = BatchLoad(deployment, ITEMS, workers=1, api_crash=crash)
+        load = BatchLoad(deployment, FEW_ITEMS, workers=1, api_crash=crash)
         await load.run(kills=[], within_s=60)
 
     assert load.kills["api"] == 1
