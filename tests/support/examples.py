@@ -1,10 +1,15 @@
 """How many examples a property is tried with: fewer in a fast run, all in a whole one."""
 
 import os
+import random
+from collections.abc import Sequence
+from typing import TypeVar
 
 from hypothesis import settings
 
-__all__ = ["FULL", "examples", "seeds", "use_profiles"]
+__all__ = ["FULL", "examples", "seeds", "thinned", "use_profiles"]
+
+T = TypeVar("T")
 
 FULL = 100
 """The number of examples of a property in a whole run."""
@@ -29,3 +34,10 @@ def examples(full: int) -> settings:
 def seeds(full: int) -> range:
     """The seeds of a test of random cases: `full` in a whole run, in proportion in a fast one."""
     return range(max(1, full * settings().max_examples // FULL))
+
+
+def thinned(cases: Sequence[T]) -> Sequence[T]:
+    """All cases of a large table in a whole run; in a fast one some, which are always the same."""
+    count = max(1, len(cases) * settings().max_examples // FULL)
+    chosen = random.Random(0).sample(range(len(cases)), min(count, len(cases)))
+    return [cases[index] for index in sorted(chosen)]

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.support.examples import thinned
 from tests.support.foreign import FreeModel, Speaker, answer
 from tests.support.runs import TENANT, Cluster, solo
 from tests.unit.runs.test_recorded import difference
@@ -135,8 +136,9 @@ async def executed(cluster: Cluster) -> tuple[RunRef, Run, list[CallRecord]]:
     return ref, run, [call for call in calls if call.error is not None]
 
 
-@pytest.mark.parametrize("kind", tools(""))
-@pytest.mark.parametrize("name", RAISED)
+@pytest.mark.parametrize(
+    ("kind", "name"), thinned([(kind, name) for kind in tools("") for name in RAISED])
+)
 async def test_an_exception_of_a_tool_is_reported_to_the_model(name: str, kind: str) -> None:
     script: dict[str, list[Any]] = {
         "a": [{"tool_calls": [{"name": "use", "arguments": {}}]}, "DONE"]
