@@ -1,7 +1,7 @@
 """The rules of threads, each broken once: the simulator has to notice them."""
 
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from tests.simulation.mutant import Mutant, Patch
 
@@ -99,7 +99,7 @@ def _lose_wake_ups(patch: Patch) -> None:
     init = Reaper.__init__
 
     def without_wake(self: Any, **parts: Any) -> None:
-        init(self, **{**parts, "wake": not_woken})
+        cast("Any", init)(self, **{**parts, "wake": not_woken})
 
     async def follow(*_: Any) -> None:
         pass

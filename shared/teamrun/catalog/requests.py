@@ -39,8 +39,9 @@ Name = Annotated[TeamName, AfterValidator(_no_id)]
 
 
 def _number(version: object) -> object:
-    is_text = isinstance(version, str) and _NUMBER.fullmatch(version) is not None
-    return int(version) if is_text else version
+    if isinstance(version, str) and _NUMBER.fullmatch(version):
+        return int(version)
+    return version
 
 
 Version = Annotated[

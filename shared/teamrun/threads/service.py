@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from teamrun.core.clock import Clock
 from teamrun.core.ids import new_id
@@ -20,7 +20,6 @@ from teamrun.runs.log.keys import idempotency_key, is_list_name, list_path
 from teamrun.runs.service.requests import request_digest
 from teamrun.runs.service.resources import Run, RunPage
 from teamrun.storage.base import ObjectStore
-from teamrun.threads.conversation import Said
 from teamrun.threads.log import thread_not_found
 from teamrun.threads.records import (
     Changed,
@@ -39,6 +38,9 @@ from teamrun.threads.resources import (
     ThreadSnapshot,
 )
 from teamrun.threads.turns import ThreadTurns
+
+if TYPE_CHECKING:
+    from teamrun.threads.conversation import Said
 
 __all__ = ["CreatedThread", "ThreadService"]
 
@@ -245,7 +247,7 @@ class ThreadService:
 
     async def _said(
         self, ref: RunRef, most: int, after: tuple[int, int] | None
-    ) -> Sequence[Said] | None:
+    ) -> "Sequence[Said] | None":
         """The next messages of a run; None if it is unreadable."""
         try:
             return await self._turns.conversation.said(ref, most=most, after=after)
@@ -299,7 +301,7 @@ class _Place(NamedTuple):
     """The last message of this run that the client has; None: it has none."""
 
 
-def _cursor(run_id: str, said: Said) -> str:
+def _cursor(run_id: str, said: "Said") -> str:
     """The cursor of a message names it: other runs may be deleted until the next page is read."""
     return f"{run_id}.{said.entry}.{said.event}"
 

@@ -72,7 +72,7 @@ def test_a_request_that_is_wrong_itself_is_422(body: dict[str, Any]) -> None:
 
 
 AGENT = {"name": "writer", "model": "nope"}
-COMPONENT = {
+COMPONENT: dict[str, Any] = {
     "provider": "autogen_agentchat.teams.RoundRobinGroupChat",
     "component_type": "team",
     "config": {"participants": [], "max_turns": 1},

@@ -1,6 +1,7 @@
 """The value of a tool as text for a model: the same in the library and in a run."""
 
 import json
+import re
 from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -116,6 +117,10 @@ DATA: list[tuple[Any, Any]] = [
 ]
 
 
+def _id(value: object) -> str:
+    return re.sub(r" at 0x\w+", "", repr(value))[:30]
+
+
 def returning(value: Any) -> FunctionTool:
     async def look() -> Any:
         return value
@@ -124,12 +129,12 @@ def returning(value: Any) -> FunctionTool:
 
 
 @pytest.mark.behaviour("tool.result.binary")
-@pytest.mark.parametrize(("value", "text"), TEXTS, ids=lambda each: repr(each)[:30])
+@pytest.mark.parametrize(("value", "text"), TEXTS, ids=_id)
 def test_a_value_with_a_form_of_one_piece_is_that_text(value: Any, text: str) -> None:
     assert returning(value).return_value_as_string(value) == text
 
 
-@pytest.mark.parametrize(("value", "data"), DATA, ids=lambda each: repr(each)[:30])
+@pytest.mark.parametrize(("value", "data"), DATA, ids=_id)
 def test_a_value_with_parts_is_json(value: Any, data: Any) -> None:
     assert json.loads(returning(value).return_value_as_string(value)) == data
 
@@ -228,8 +233,6 @@ async def in_a_run(value: Any) -> tuple[str, bool]:
 
 
 @pytest.mark.usefixtures("clusters_are_closed")
-@pytest.mark.parametrize(
-    "value", [each for each, _ in [*TEXTS, *DATA]] + [LOOP], ids=lambda each: repr(each)[:30]
-)
+@pytest.mark.parametrize("value", [each for each, _ in [*TEXTS, *DATA]] + [LOOP], ids=_id)
 async def test_a_durable_run_tells_the_model_the_same_as_the_library(value: Any) -> None:
     assert await in_a_run(value) == await in_the_library(value)

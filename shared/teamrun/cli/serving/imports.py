@@ -61,9 +61,9 @@ def _imported(folder: Path) -> list[Path]:
     """The files of the modules that are in a folder, without those of an environment in it."""
     inside, environment = folder.resolve(), Path(sys.prefix).resolve()
     files = {
-        Path(module.__file__)
+        Path(file)
         for module in tuple(sys.modules.values())
-        if getattr(module, "__file__", None)
+        if (file := getattr(module, "__file__", None))
     }
     return sorted(
         path

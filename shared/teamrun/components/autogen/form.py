@@ -29,8 +29,12 @@ def place_inside(raw: Any) -> str | None:
         if is_component(record.get(name)):
             return f"/{name}"
     for at, gallery in (("", record), ("/config", record.get("config"))):
-        components = gallery.get("components") if isinstance(gallery, Mapping) else None
-        teams = components.get("teams") if isinstance(components, Mapping) else None
-        if isinstance(teams, list) and teams and is_component(teams[0]):
+        components = _part(gallery, "components")
+        teams = _part(components, "teams")
+        if isinstance(teams, list) and teams and is_component(cast("list[object]", teams)[0]):
             return f"{at}/components/teams/0"
     return None
+
+
+def _part(raw: object, name: str) -> object:
+    return cast("JsonMapping", raw).get(name) if isinstance(raw, Mapping) else None

@@ -5,6 +5,7 @@ So the log of the run pins what it continues from, a replay finds it there, and 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import cast
 
 from teamrun.core.refs import RunRef
@@ -39,9 +40,8 @@ async def continue_thread(
         if before is None:
             raise ThreadMismatch("This process has no threads.")
         ref = RunRef(spec.tenant, spec.run_id)
-        value = await until_stored(
-            lambda: before(spec.tenant, part, spec.run_id), ref=ref, sleep=asyncio.sleep
-        )
+        state_before = partial(before, spec.tenant, part, spec.run_id)
+        value = await until_stored(state_before, ref=ref, sleep=asyncio.sleep)
         return Outcome(value=value)
 
     agent = spec.definition.name
