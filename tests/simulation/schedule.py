@@ -32,6 +32,8 @@ from teamrun.messages import origin
 from teamrun.runs.durable.wiring import JournalWiring
 from teamrun.runs.engine import calls, execution, reaper
 from teamrun.runs.log import keys, snapshot
+from teamrun.threads import log as threads_log
+from teamrun.threads import pages
 from teamrun.webhooks import deliverer, targets
 from teamrun.webhooks import schedule as retries
 
@@ -53,6 +55,8 @@ _TEAMS = 0.3
 """The part of schedules with runs of real teams."""
 _THREADS = 0.1
 """The part of schedules with threads."""
+_PAGE = 2
+"""Entries of a thread that are copied together."""
 _BLOCK = 2
 """Items of a batch whose results are stored together."""
 _LOGGED = 0.2
@@ -175,6 +179,9 @@ def _chance_from(rng: random.Random) -> Generator[None]:
         patch.object(feeder, "_ORPHAN", timedelta(seconds=ORPHAN)),
         patch.object(deliverer, "_ABSENT", timedelta(minutes=10)),  # longer than any freeze
         patch.object(acceptance, "_BLOCK", _BLOCK),
+        patch.object(pages, "PAGE", _PAGE),
+        patch.object(threads_log, "PAGE", _PAGE),
+        patch.object(threads_log, "_AT_FIRST", _PAGE),
         patch.object(JournalWiring, "model", seen_model),
     ):
         yield

@@ -25,6 +25,7 @@ ELSEWHERE = {
     "state.json": "tests/unit/batches/test_crashes.py",
     "todo.json": "tests/unit/batches/test_races.py",
     "removal of batch items": _REPEATED,
+    "page of a thread": "tests/unit/threads/test_pages.py",
     "thread entry:created": "tests/simulation/test_schedules.py",
     "thread entry:joined": "tests/unit/threads/test_crashes.py",
     "removal of invalid.jsonl": _REPEATED,

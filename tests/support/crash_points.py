@@ -256,6 +256,8 @@ def kind_of(key: str, data: bytes | None = None) -> str:
         return f"delivery {parts[-1].partition('.')[2].partition('-')[0]}"
     if parts[2] == "batches":
         return _of_batch(parts, data)
+    if parts[2] == "threads" and parts[-2] == "pages":
+        return "page of a thread"
     if parts[2] == "threads" and data is not None:
         return f"thread entry:{ThreadEntry.model_validate_json(data).body.kind}"
     if parts[-2] == "log" and data is not None:
