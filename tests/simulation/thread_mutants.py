@@ -111,14 +111,14 @@ def _lose_wake_ups(patch: Patch) -> None:
 _mutant = partial(Mutant, has_threads=True)
 
 THREAD_MUTANTS = (
-    _mutant("threads: claim out of order", _claim_out_of_order, seed=115967778934700),
+    _mutant("threads: claim out of order", _claim_out_of_order, seed=245179495078393),
     _mutant(
         "threads: wait for the run before alone", _wait_for_the_run_before_alone, seed=4763461318046
     ),
     _mutant(
         "threads: continue from what was rolled back",
         _continue_from_what_was_rolled_back,
-        seed=101356499695963,
+        seed=264574355604385,
     ),
     _mutant(
         "threads: continue from the second newest",
@@ -129,7 +129,7 @@ THREAD_MUTANTS = (
         "threads: take a busy thread for idle", _take_a_busy_thread_for_idle, seed=188534957546933
     ),
     _mutant(
-        "threads: take an idle thread for busy", _take_an_idle_thread_for_busy, seed=135253769640924
+        "threads: take an idle thread for busy", _take_an_idle_thread_for_busy, seed=210064127751156
     ),
     _mutant("threads: interrupt nothing", _interrupt_nothing, seed=257302440181611),
     _mutant(
