@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import shutil
 import sys
 import tempfile
 import zipfile
@@ -11,7 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.benchmarks.measure import ROOT, Figure, Figures, Subject, measure
+from tests.benchmarks.measure import (
+    ROOT,
+    Figure,
+    Figures,
+    Subject,
+    instructions_of_start,
+    measure,
+)
 from tests.benchmarks.ours.team_file import write_team_file
 from tests.benchmarks.rows.cold_start import AUTOGEN
 from tests.benchmarks.rows.settings import Bench
@@ -71,6 +79,13 @@ def _report_starts(bench: Bench, folders: Mapping[str, Path]) -> None:
     print_table(found, _TIMES, peer=AUTOGEN)
     share = found[WORKER]["cpu_ms"].median / found[AUTOGEN]["cpu_ms"].median
     print(f"  budget of the worker: {BUDGET:.2f} of AutoGen's CPU ms; it takes {share:.2f}")
+    if shutil.which("valgrind") is None:
+        return
+    worker = next(subject for subject in subjects if subject.name == WORKER)
+    beside = ROOT / "tests" / "benchmarks"
+    floor = replace(worker, module="floor", path=(folders["worker"], beside))
+    peer, ours, least = map(instructions_of_start, (subjects[0], worker, floor))
+    print(f"  in instructions: {ours / peer:.2f}; asyncio and pydantic alone: {least / peer:.2f}")
 
 
 def _report_first_calls(bench: Bench, folders: Mapping[str, Path], scratch: Path) -> None:
