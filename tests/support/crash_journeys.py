@@ -40,12 +40,24 @@ Journey = Literal[
     "scheduled",
     "retried",
     "unhurried",
+    "raced",
+    "joined",
+    "joined_elsewhere",
+    "nested",
 ]
 Process = Literal["api", "worker"]
 
 
 DELAY_S = 1.0
-_SLOW = ("handed_over", "asked", "unhurried")
+_SLOW = ("handed_over", "asked", "unhurried", "joined_elsewhere")
+_TEAMS = {
+    "retried": "shop",
+    "raced": "race",
+    "joined": "fork",
+    "joined_elsewhere": "fork",
+    "nested": "branch",
+}
+"""The teams of journeys that are not the desk's."""
 
 
 @dataclass(frozen=True)
@@ -167,11 +179,11 @@ class _Traveller:
     # Requests, repeated until they are answered
 
     async def submit(self) -> RunRef:
-        team, options = "desk", dict[str, Any]()
+        team, options = _TEAMS.get(self.case.journey, "desk"), dict[str, Any]()
         if self.case.journey == "scheduled":
             options["delay_seconds"] = DELAY_S
         if self.case.journey == "retried":
-            team, options["retry"] = "shop", {"max_attempts": 2, "backoff_seconds": DELAY_S}
+            options["retry"] = {"max_attempts": 2, "backoff_seconds": DELAY_S}
         if self.case.process != "api":
             return await self.deployment.submit(self.token, team=team, **options)
         body = {"team": team, "input": f"Please book {self.token}."}
@@ -326,6 +338,22 @@ async def _retried(traveller: _Traveller) -> RunRef:
     return ref
 
 
+async def _unattended(traveller: _Traveller) -> RunRef:
+    """A team that asks no person: with a loser, with a join, or within another team."""
+    traveller.worker()
+    return await traveller.submit()
+
+
+async def _joined_elsewhere(traveller: _Traveller) -> RunRef:
+    """A worker is stopped during the first call of a graph; another one forks and joins."""
+    worker = traveller.worker()
+    ref = await traveller.submit()
+    await _is_asked(traveller)
+    worker.terminate()
+    traveller.deployment.worker()
+    return ref
+
+
 async def _is_asked(traveller: _Traveller) -> None:
     model = traveller.deployment.model
     await sometime(lambda: model.by_token[traveller.token] > 0, "the model is asked")
@@ -341,4 +369,8 @@ _JOURNEYS: dict[str, Callable[[_Traveller], Awaitable[RunRef]]] = {
     "scheduled": _scheduled,
     "retried": _retried,
     "unhurried": _question,
+    "raced": _unattended,
+    "joined": _unattended,
+    "joined_elsewhere": _joined_elsewhere,
+    "nested": _unattended,
 }

@@ -78,6 +78,10 @@ agents:
   checker: {{model: main, model_client_stream: true}}
   person: {{type: user_proxy_agent}}
   parrot: {{model: script}}
+  idler: {{model: main}}
+  second: {{model: main}}
+  last: {{model: main}}
+  porter: {{model: main, handoffs: [clerk]}}
 teams:
   desk:
     type: round_robin_group_chat
@@ -99,6 +103,27 @@ teams:
     type: round_robin_group_chat
     agents: [clerk, checker]
     max_turns: 6
+  race:
+    type: competitive
+    agents: [clerk, idler]
+    enough: 1
+  fork:
+    type: graph_flow
+    agents: [clerk, checker, second, last]
+    graph:
+      nodes:
+        clerk: {{edges: [{{target: checker}}, {{target: second}}]}}
+        checker: {{edges: [{{target: last}}]}}
+        second: {{edges: [{{target: last}}]}}
+        last: {{}}
+  counter:
+    type: swarm
+    agents: [porter, clerk]
+    max_turns: 2
+  branch:
+    type: round_robin_group_chat
+    agents: [counter, checker]
+    max_turns: 2
 """
 
 _LEDGER = """\
@@ -154,6 +179,11 @@ class DeskPlan(Plan):
         if "_ill_" in token and token not in self.failed:
             self.failed.add(token)
             return Reply(status=503)
+        tools = {tool["function"]["name"] for tool in body.get("tools", ())}
+        if "_raced_" in token and not tools:  # the idler, which loses the race
+            return Reply(content="Late.", latency_seconds=ENDLESS_S)
+        if "transfer_to_clerk" in tools:
+            return Reply(content="", tool_calls=[ToolCall(name="transfer_to_clerk", arguments={})])
         if "_deadly_" in token:
             return Reply(content="", tool_calls=[ToolCall(name="die", arguments={})])
         return Reply(

@@ -50,6 +50,13 @@ CASES = [
     *around("retried", "worker", "hint of the reaper"),
     *around("unheard", "worker", "hint of the reaper"),
     Case("asked", "worker"),
+    *around("raced", "worker", "effect", "entry:step of tool", "entry:step of model#2"),
+    *around("raced", "worker", "entry:end"),
+    *around("joined", "worker", "entry:step of model#2", "entry:step of model#3"),
+    *around("joined", "worker", "entry:end of model"),
+    *around("joined_elsewhere", "worker", "entry:yield", "hint"),
+    *around("nested", "worker", "entry:step of model#2", "entry:step of tool"),
+    *around("nested", "worker", "entry:step of model#3"),
 ]
 
 
@@ -94,6 +101,9 @@ def table(outcomes: list[Outcome]) -> list[str]:
     ]
 
 
+IN_FLIGHT = {"raced": 3, "joined": 2}
+"""Model calls that a death can cost, if not one: of members that speak at the same time. The loser
+of the race is called by both workers, and what it says is never recorded."""
 IN_DOUBT = {"after entry:intent", "before effect", "after effect", "before entry:step of tool"}
 
 
@@ -107,7 +117,7 @@ def test_nothing_is_lost_or_done_twice_after_a_death(
     assert outcome.tracebacks == 0
     cancelled = case.journey.startswith("cancelled")
     assert (outcome.status, outcome.runs) == ("cancelled" if cancelled else "completed", 1)
-    assert outcome.extra_calls <= 1
+    assert outcome.extra_calls <= IN_FLIGHT.get(case.journey, 1)
     assert outcome.unknown == (case.point in IN_DOUBT)
     if cancelled:
         assert outcome.lines <= 1
