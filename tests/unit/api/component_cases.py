@@ -232,7 +232,7 @@ CASES = [
          "'../../etc', which is not a valid name: use letters"),
     # sizes
     Case("equal names", team(agent(), agent()), INVALID, "/config/participants/1",
-         "names are unique"),
+         "give one of them another name"),
     Case("a deep value", team(agent(metadata=nested(45))), "too_large", "", "48 levels"),
     Case("a long text", team(agent(system_message="x" * 300_000)), "too_large", "", "262144"),
     Case("a number beyond all turns", team(max_turns=10**30), INVALID, "/config/max_turns",

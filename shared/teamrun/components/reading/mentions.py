@@ -76,8 +76,8 @@ def add_tool(
     """Append a tool of an agent, or note that it has one of that name already."""
     name = _name_of(tool)
     if name in map(_name_of, tools):
-        instead = "" if isinstance(tool, str) else " Give one of them another name."
-        detail = f"The tool {shown(name)} occurs twice.{instead}"
+        remedy = "Leave one out." if isinstance(tool, str) else "Give one of them another name."
+        detail = f"The tool {shown(name)} occurs twice. {remedy}"
         problems.add(where, "invalid_definition", detail)
     else:
         tools.append(tool)

@@ -148,7 +148,8 @@ class TeamReader:
             place = pointer(where, index)
             member = self.member(item, place, depth) or _unread(item, place)
             if member is not None and member.definition.name in _names(members):
-                detail = f"Two members are named {member.definition.name!r}; names are unique."
+                name = member.definition.name
+                detail = f"Two members are named {name!r}; give one of them another name."
                 self.problems.add(place, "invalid_definition", detail)
             members.append(member)
         return members
