@@ -330,13 +330,14 @@ TEAM_CASES = [
         tools=["pay"],
         agent={
             "tools": [
-                {"agent": "b", "return_value_as_last_message": True},
+                {"agent": "b", "return_value_as_last_message": True, "approval": False},
                 {
                     "type": "team_tool",
                     "team": "inner",
                     "name": "d",
                     "description": "Does.",
                     "return_value_as_last_message": True,
+                    "approval": False,
                 },
             ]
         },

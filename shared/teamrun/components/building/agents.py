@@ -67,7 +67,11 @@ def build_custom(definition: CustomDefinition, path: str, builder: TeamBuilder) 
 def _tool(given: str | BaseDelegateDefinition, path: str, builder: TeamBuilder) -> Tool:
     if isinstance(given, str):
         return builder.tool(given, path)
-    return load(DELEGATES[given.type].build)(given, path, builder)
+    made = load(DELEGATES[given.type].build)(given, path, builder)
+    if not given.approval:
+        return made
+    made.needs_approval = True
+    return builder.wiring.delegate(path, made, lambda _: made)
 
 
 def _memory(definition: MemoryDefinition) -> "memory.ListMemory":

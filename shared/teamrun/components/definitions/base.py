@@ -234,6 +234,8 @@ class BaseDelegateDefinition(Part):
 
     return_value_as_last_message: Switch = False
     """Whether the result is the last message alone, instead of all with their sources."""
+    approval: Switch | None = None
+    """Whether a person has to approve each call of it."""
 
     inner_fields: ClassVar[tuple[str, ...]] = ()
     """The fields that hold agents and teams inside of it."""
