@@ -33,7 +33,7 @@ from dev_example import run_example
 EPILOG = """examples:
   python3 scripts/dev.py run            the service and one run of the example; Ctrl-C ends it
   python3 scripts/dev.py run --once     the same, and end with the run
-  python3 scripts/dev.py test --fast    in process only, under two minutes
+  python3 scripts/dev.py test --fast    in process only, under three minutes
   python3 scripts/dev.py test tests/unit/cli -k lock
 """
 
