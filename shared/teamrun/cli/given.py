@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from teamrun.client.calls.run_options import Team
+from teamrun.client.errors import InvalidDefinitionError
 from teamrun.components.reading.file_text import read_text
 from teamrun.components.reading.json_text import load_json
 from teamrun.components.reading.problems import Problem, Source, pointer
@@ -18,7 +19,7 @@ from teamrun.errors import DefinitionError, TeamrunError, UsageError
 from teamrun.json_types import JsonObject
 from teamrun.validation import misfits
 
-__all__ = ["checked", "in_file", "json_value", "named_team", "task_text"]
+__all__ = ["as_read", "checked", "in_file", "json_value", "named_team", "task_text"]
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -70,6 +71,15 @@ def named_team(name: str) -> Team:
         return json_value(read_text(Path(name)))
     except (OSError, ValueError) as error:
         raise UsageError(f"The team file {name!r} cannot be read: {error}") from error
+
+
+def as_read(error: InvalidDefinitionError) -> DefinitionError:
+    """The error as the reader of the definition raised it, with all faults."""
+    problems = [
+        {name: each.get(name, "") for name in ("pointer", "code", "detail")}
+        for each in error.errors
+    ]
+    return DefinitionError(error.detail, pointer=error.pointer, code=error.code, problems=problems)
 
 
 def in_file(error: DefinitionError, name: str) -> DefinitionError:

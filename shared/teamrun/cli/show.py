@@ -129,7 +129,7 @@ class EventView:
             case "completed":
                 self._line(who, f"← {tool}: {_outcome(data)}", "green")
             case "failed":
-                self._line(who, f"← {tool}: {_outcome(data)}", "red")
+                self._line(who, f"← {tool} failed: {_outcome(data)}", "red")
             case "progressed":
                 self._line(who, f"… {tool}: {_progress(data)}", "cyan")
             case _:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from teamrun.cli.given import named_team, task_text
+from teamrun.cli.given import as_read, in_file, named_team, task_text
 from teamrun.cli.limits import MaxCostOption, TimeoutOption, limits
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.overrides import MaxTurnsOption, ModelOption, overrides
@@ -14,6 +14,7 @@ from teamrun.cli.values import finite, header_text
 from teamrun.cli.watch import watch_to_end
 from teamrun.cli.webhook import WebhookEventsOption, WebhookOption, webhook
 from teamrun.client.calls import runs as calls
+from teamrun.client.errors import InvalidDefinitionError
 from teamrun.errors import UsageError
 from teamrun.runs.log.spec import BusyPolicy
 
@@ -111,7 +112,12 @@ def command(
         webhook=webhook(webhook_url, webhook_events),
     )
     with connect(url, api_key) as client:
-        run = print_value(client, call, lambda run: run.id, as_json=json_)
+        try:
+            run = print_value(client, call, lambda run: run.id, as_json=json_)
+        except InvalidDefinitionError as error:
+            if team.endswith(".json"):
+                raise in_file(as_read(error), team) from error
+            raise
         if watch:
             watch_to_end(client, run.id, as_json=json_)
 

@@ -78,7 +78,7 @@ def test_tool_calls_and_their_results_are_shown() -> None:
         ("tool.call.failed", "a", {"tool": "add", "error": {"message": "No."}}),
     )
 
-    assert out.splitlines() == ['a → add({"x": 1})', "a ← add: 2", "a ← add: No."]
+    assert out.splitlines() == ['a → add({"x": 1})', "a ← add: 2", "a ← add failed: No."]
 
 
 def test_markup_in_messages_of_agents_is_text() -> None:

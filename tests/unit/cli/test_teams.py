@@ -62,6 +62,16 @@ def test_push_prints_the_line_of_each_fault(tmp_path: Path) -> None:
     assert "haiku.json:3: /participants: None." in str(done.exception)
 
 
+def test_submit_prints_the_line_of_each_fault_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "haiku.json"
+    file.write_text('{\n  "type": "x",\n  "participants": []\n}', encoding="utf-8")
+    fault = {"pointer": "/team_spec/participants", "code": "invalid_definition", "detail": "None."}
+    with scripted_api(problem(422, "invalid_definition", errors=[fault])) as api:
+        arguments = ["submit", str(file), "x", "--url", api.url]
+        error = CliRunner().invoke(app, arguments).exception
+    assert "haiku.json:3: /participants: None." in str(error)
+
+
 def test_push_takes_only_json() -> None:
     done = typed("http://127.0.0.1:1", "push", "haiku", "haiku.yaml")
     assert "not a .json file" in str(done.exception)

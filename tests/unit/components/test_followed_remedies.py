@@ -110,6 +110,27 @@ def test_the_remedies_of_a_graph_can_be_followed() -> None:
     assert registry().validate(team_spec=spec).errors == []
 
 
+LACKING: list[tuple[Json, str]] = [
+    ({"type": "round_robin_group_chat", "agents": [{"name": "a"}]}, "/agents/0/model"),
+    ({"type": "selector_group_chat", "agents": agents()}, "/model"),
+    (component("teams.SelectorGroupChat", participants=agents()), "/config/model_client"),
+    (component("teams.MagenticOneGroupChat", participants=agents()), "/config/model_client"),
+]
+
+
+@pytest.mark.parametrize(("spec", "place"), LACKING)
+def test_a_model_that_is_lacking_is_asked_for_with_those_that_there_are(
+    spec: Json, place: str
+) -> None:
+    (fault,) = registry().validate(team_spec=spec).errors
+
+    assert (fault.pointer, fault.code) == (f"/team_spec{place}", "invalid_definition")
+    assert all(part in fault.detail for part in (repr(place.split("/")[-1]), "'main'"))
+    misspelt = {**spec, "agents": [{"name": "a", "modle": "main"}]} if "agents" in spec else spec
+    found = registry().validate(team_spec=misspelt).errors
+    assert not any(each.pointer.endswith("/agents/0/model") for each in found)
+
+
 WAYS: list[Json] = [
     {"type": "round_robin_group_chat", "agents": agents()},
     {"type": "selector_group_chat", "model": "main", "agents": agents()},

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from teamrun.cli.given import in_file, named_team
+from teamrun.cli.given import as_read, in_file, named_team
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.screen import print_json, result
 from teamrun.cli.server import DEFAULT_URL, connect
@@ -12,7 +12,7 @@ from teamrun.cli.teams.options import RevisionOption, TeamArgument
 from teamrun.client.calls import teams
 from teamrun.client.errors import InvalidDefinitionError, TeamNotFoundError
 from teamrun.client.sync import Client
-from teamrun.errors import DefinitionError, UsageError
+from teamrun.errors import UsageError
 from teamrun.json_types import JsonMapping
 
 __all__ = ["EXAMPLE", "command"]
@@ -51,7 +51,7 @@ def command(
         try:
             version = _pushed(client, team, definition, comment, revision)
         except InvalidDefinitionError as error:
-            raise in_file(_as_read(error), file) from error
+            raise in_file(as_read(error), file) from error
         if alias is not None:
             client.teams.put_alias(team, alias, int(version))
         if json_:
@@ -70,12 +70,3 @@ def _pushed(
         if revision is not None:
             raise
         return client.teams.create(team, definition, comment=comment).version
-
-
-def _as_read(error: InvalidDefinitionError) -> DefinitionError:
-    """The error as the reader of the definition raised it, with all faults."""
-    problems = [
-        {name: each.get(name, "") for name in ("pointer", "code", "detail")}
-        for each in error.errors
-    ]
-    return DefinitionError(error.detail, pointer=error.pointer, code=error.code, problems=problems)

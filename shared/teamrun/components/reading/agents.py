@@ -111,7 +111,10 @@ def read_assistant(
         from teamrun.components.reading.roles import with_role
 
         values = with_role(values, role)
-    agent = construct(AssistantDefinition, fields, values, problems)
+    lacking = () if "model" in values or "model" in fields.meant else ("model",)
+    if lacking:
+        scope.need_model(fields.place("model"), problems)
+    agent = construct(AssistantDefinition, fields, values, problems, unknown=lacking)
     if agent is not None:
         check_handoffs(agent, fields.place("handoffs"), problems)
     return agent if len(problems.found) == before else None

@@ -86,6 +86,12 @@ class Scope(NamedTuple):
             f"There is no model profile {shown(name)}.{hint} Registered: {listed(self.models)}.",
         )
 
+    def need_model(self, where: str, problems: Problems, *, name: str = "model") -> None:
+        """Add the problem of an agent or a team without a model; `name` is that of the field."""
+        known = f" Registered: {listed(self.models)}." if "models" not in self.unread else ""
+        detail = f"{name!r} is needed: the name of a model profile.{known}"
+        problems.add(where, "invalid_definition", detail)
+
     def role(self, name: object, where: str, problems: Problems) -> JsonMapping | None:
         """The fields of a role; None without a name, or with a problem added."""
         if name is None or problems.is_in(where):

@@ -115,14 +115,14 @@ class TeamReader:
             values.pop("participants", None)
         of_members = ("participants",)
         mentions = self._put_termination(fields, values) + self._put_output(fields, values)
-        self._put_model(fields, values)
+        lacking = self._put_model(kind, known, fields, values)
         self._put_context(fields, values)
         team = construct(
             kind.model,
             fields,
             values,
             self.problems,
-            unknown=() if all_known else of_members,
+            unknown=lacking if all_known else (*of_members, *lacking),
             checked=of_members if all_known else (),
         )
         if members and all_known:
@@ -206,11 +206,22 @@ class TeamReader:
         values["output"] = tuple(mention.name for mention in mentions)
         return mentions
 
-    def _put_model(self, fields: Fields, values: JsonObject) -> None:
+    def _put_model(
+        self, kind: TeamKind, known: Mapping[str, str], fields: Fields, values: JsonObject
+    ) -> tuple[str, ...]:
+        """Check the model; returns the field if it is lacking."""
         raw, spelled = values.get("model"), fields.spelled.get("model", "model")
         model = self.model(raw, fields.place("model"), spelled)
         if model != raw:
             values["model"] = model
+        field = kind.model.model_fields.get("model")
+        if raw is not None or field is None or not field.is_required() or "model" in fields.meant:
+            return ()
+        if self.problems.is_in(fields.place("model")):  # it is written, as null
+            return ()
+        usual = fields.spelled.get("model", "model" if "type" in known else "model_client")
+        self.scope.need_model(pointer(fields.where, usual), self.problems, name=usual)
+        return ("model",)
 
     def _put_context(self, fields: Fields, values: JsonObject) -> None:
         raw = values.get("model_context")
