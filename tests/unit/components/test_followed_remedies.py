@@ -10,6 +10,7 @@ from teamrun.components.catalog import Teams
 from teamrun.components.registry import Registry
 from teamrun.components.resources import Validation
 from teamrun.testing import ScriptedModel
+from teamrun.tools import FunctionTool
 
 Json = dict[str, Any]
 CHAT = "autogen_agentchat"
@@ -183,3 +184,39 @@ def test_a_name_in_a_condition_that_autogen_takes_is_a_warning() -> None:
     assert [fault.pointer for fault in registry().validate(team_spec=ours).errors] == [
         "/team_spec/termination/config/target"
     ]
+
+
+LONE: dict[str, Json] = {
+    "participants": component("agents.AssistantAgent", name="a", model_client="main"),
+    "termination_condition": component("conditions.MaxMessageTermination", max_messages=3),
+}
+
+
+@pytest.mark.parametrize("field", LONE)
+def test_a_component_that_is_no_team_has_its_place_in_one(field: str) -> None:
+    part = LONE[field]
+
+    (fault,) = registry().validate(team_spec=part).errors
+    assert (fault.pointer, fault.code) == ("/team_spec/provider", "unknown_provider")
+    assert f"'{field}' of a team" in fault.detail
+
+    team = component("teams.RoundRobinGroupChat", participants=agents(), max_turns=3)
+    team["config"][field] = [part] if field == "participants" else part
+    assert registry().validate(team_spec=team).errors == []
+
+
+def test_a_tool_that_is_not_converted_can_be_registered_under_its_name() -> None:
+    def look_up(word: str) -> str:
+        return word
+
+    provider = "autogen_ext.tools.http.HttpTool"
+    tool = {"provider": provider, "component_type": "tool", "config": {"name": "look_up"}}
+    agent = component("agents.AssistantAgent", name="a", model_client="main", tools=[tool])
+    spec = component("teams.RoundRobinGroupChat", participants=[agent], max_turns=3)
+
+    (fault,) = registry().validate(team_spec=spec).errors
+    assert "register one named 'look_up'" in fault.detail
+
+    tools = [FunctionTool(look_up, "Look a word up.")]
+    having = Registry.of(teams={}, models={"main": ScriptedModel([])}, tools=tools)
+    assert having.validate(team_spec=spec).errors == []

@@ -6,6 +6,7 @@ by the profile for the same model, a tool by the registered tool of the same nam
 brings along of its own, such as source, an address or a key, is ignored with a warning.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, cast
 
 from teamrun.components.autogen.providers import KINDS, MODELS, UNSUPPORTED, Kind, Known
@@ -34,6 +35,16 @@ _ENVELOPE: Final = frozenset(
 
 _USUAL: Final[JsonMapping] = {"add_name_prefixes": False, "include_name_in_message": True}
 """What AutoGen writes for every client of OpenAI; to ignore it changes nothing."""
+
+
+_PLACES: Final[Mapping[str, str]] = {
+    "agent": "the 'participants' of a team",
+    "condition": "the 'termination_condition' of a team",
+    "model": "the 'model_client' of an agent in a team",
+    "tool": "the 'tools' of an agent in a team",
+    "workbench": "the 'workbench' of an agent in a team",
+}
+"""Where a component belongs that was sent in place of a team."""
 
 
 class Component(NamedTuple):
@@ -101,7 +112,10 @@ def model_profile(raw: Any, where: str, scope: Scope, problems: Problems) -> str
         subject = (
             "'model' is needed" if model is None else f"No model profile is for {shown(model)}"
         )
-        detail = f"{subject}; registered: {listed(scope.models)}."
+        detail = (
+            f"{subject}; registered: {listed(scope.models)}. Write the name of a profile in place"
+            " of the component, or register a profile for this model."
+        )
         problems.add(pointer(place, "model"), "unknown_model", detail)
         return None
     for key in sorted(config.keys() - {"model", "model_info"}):
@@ -181,9 +195,17 @@ def _tool(
 
     None: a problem was added.
     """
-    given = _registered_instead(raw, where, scope, problems)
-    if given is not None:
-        return given
+    if (name := _name_of_other(raw)) is not None:
+        if name in scope.tools:
+            detail = f"The component is ignored: {shown(name)} is the registered tool of that name."
+            problems.warn(pointer(where, "config"), detail)
+            return name
+        detail = (
+            f"{raw['provider']!r} is not converted; write the name of a registered tool instead, or"
+            f" register one named {shown(name)}. Registered: {listed(scope.tools)}."
+        )
+        problems.add(pointer(where, "provider"), "component_json_not_supported", detail)
+        return None
     tool = unwrap(raw, where, "tool", problems)
     if tool is None:
         return None
@@ -200,8 +222,8 @@ def _tool(
     return _registered(name, pointer(tool.where, "name"), scope, problems)
 
 
-def _registered_instead(raw: Any, where: str, scope: Scope, problems: Problems) -> str | None:
-    """The registered tool of the name of a component that is not converted, if there is one."""
+def _name_of_other(raw: Any) -> str | None:
+    """The name of the tool that a component which is not converted stands for, if it has one."""
     source = cast("JsonObject", raw) if isinstance(raw, dict) else {}
     config: Any = source.get("config")
     if source.get("provider") not in UNSUPPORTED or not isinstance(config, dict):
@@ -209,11 +231,7 @@ def _registered_instead(raw: Any, where: str, scope: Scope, problems: Problems) 
     written = cast("JsonObject", config)
     inner: Any = written.get("tool")  # of an adapter of MCP
     name = cast("JsonObject", inner).get("name") if isinstance(inner, dict) else written.get("name")
-    if not isinstance(name, str) or name not in scope.tools:
-        return None
-    detail = f"The component is ignored: {shown(name)} is the registered tool of that name."
-    problems.warn(pointer(where, "config"), detail)
-    return name
+    return name if isinstance(name, str) else None
 
 
 def _registered(name: str, where: str, scope: Scope, problems: Problems) -> str | None:
@@ -256,8 +274,15 @@ def _note_provider(provider: object, where: str, kind: Kind, problems: Problems)
         problems.add(where, "component_json_not_supported", detail)
         return
     other = next((each for each in KINDS if provider in KINDS[each]), None)
-    near = "" if other else did_you_mean(provider, KINDS[kind])
-    hint = near or f" Known: {listed(KINDS[kind])}."
-    detail = f"{shown(provider)} is no known {kind} provider"
-    detail = detail if other is None else f"{detail}, but one of the kind {other!r}"
-    problems.add(where, "unknown_provider", f"{detail}.{hint}")
+    if other is None:
+        hint = did_you_mean(provider, KINDS[kind]) or f" Known: {listed(KINDS[kind])}."
+        detail = f"{shown(provider)} is no known {kind} provider.{hint}"
+    else:
+        place = _PLACES.get(other, "")
+        remedy = f"put it into {place}" if kind == "team" and place else f"such as {_first(kind)}"
+        detail = f"{shown(provider)} is of the kind {other!r}; a {kind!r} is needed here: {remedy}."
+    problems.add(where, "unknown_provider", detail)
+
+
+def _first(kind: Kind) -> str:
+    return repr(next(iter(KINDS[kind])))
