@@ -32,7 +32,7 @@ def command(config: ConfigOption = None, json_: JsonOption = False) -> None:
         if use.missing is not None or use.is_scripted_fallback:
             warn(use.note)
     for text in dict.fromkeys(
-        text for team in registry.registered() for text in registry.endless(team.definition)
+        text for team in registry.registered() for text in registry.doubts(team.definition)
     ):
         warn(text)
     problems = Problems()

@@ -133,7 +133,7 @@ class Teams:
             if not found.valid:
                 return found
             resolved = self._registry.resolve(team=team, team_spec=team_spec)
-            notes = self._endless(resolved, "/team_spec")
+            notes = self._doubts(resolved, "/team_spec")
             return found.model_copy(update={"warnings": [*found.warnings, *notes]})
         try:
             resolved = await self._catalog.resolve(tenant, team)
@@ -143,10 +143,10 @@ class Teams:
                 valid=False, errors=[DefinitionProblem(**problem) for problem in problems]
             )
         notes = self._registry.notes(resolved.definition, "/team")
-        return Validation(valid=True, warnings=[*notes, *self._endless(resolved, "/team")])
+        return Validation(valid=True, warnings=[*notes, *self._doubts(resolved, "/team")])
 
-    def _endless(self, resolved: Resolved, where: str) -> list[Note]:
-        texts = self._registry.endless(resolved.definition)
+    def _doubts(self, resolved: Resolved, where: str) -> list[Note]:
+        texts = self._registry.doubts(resolved.definition)
         return [Note(pointer=where, detail=text) for text in texts]
 
     async def all(self, tenant: str) -> Sequence[TeamSummary]:

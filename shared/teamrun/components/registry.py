@@ -21,6 +21,7 @@ from teamrun.components.definitions.names import (
     classes_of,
     endless_of,
     models_of,
+    silent_of,
     tools_of,
 )
 from teamrun.components.definitions.overrides import overridden
@@ -332,13 +333,18 @@ class Registry:
             if use.missing is not None or use.active != use.profile
         ]
 
-    def endless(self, definition: TeamDefinition) -> list[str]:
-        """A warning for each team of a valid definition that nothing in it ends."""
-        return [
+    def doubts(self, definition: TeamDefinition) -> list[str]:
+        """Warnings about a valid definition: teams that nothing ends, agents that never speak."""
+        endless = [
             f"The team {name!r} never ends by itself: give it a termination condition or"
             " 'max_turns'. Otherwise a run goes on, and pays for it, until one of its limits is"
             " reached or it is cancelled."
             for name in endless_of(definition)
+        ]
+        return endless + [
+            f"The agent {name!r} is no node of its graph, so it never speaks: add it to 'nodes', or"
+            " remove it."
+            for name in silent_of(definition)
         ]
 
     def model_client(self, profile: str) -> ChatCompletionClient:

@@ -434,7 +434,7 @@ CASES = [
     Case("unknown team", other("autogen_agentchat.teams.RoundRobinGroupchat"), "unknown_provider",
          "/provider", "RoundRobinGroupChat"),
     Case("a module", other("os.system"), "unknown_provider", "/provider", "Known"),
-    Case("an agent as team", assistant(), "unknown_provider", "/provider", "'participants' of a team"),
+    Case("an agent as team", assistant(), "unknown_provider", "/provider", "'participants'"),
     Case("an unknown agent", team(other("builtins.eval")), "unknown_provider",
          f"{AGENT}/provider", "no known agent"),
     Case("an agent not converted", team(other("autogen_ext.agents.file_surfer.FileSurfer")),

@@ -166,6 +166,17 @@ async def test_inner_teams_that_never_end_are_named() -> None:
     assert "'inner'" in note.detail
 
 
+async def test_an_agent_that_is_no_node_of_its_graph_is_a_warning() -> None:
+    nodes: Json = {"a": {"edges": [{"target": "b"}]}, "b": {}}
+    spec = {"type": "graph_flow", "agents": agents("abc"), "graph": {"nodes": nodes}}
+
+    (note,) = (await validated(spec)).warnings
+
+    assert "'c' is no node" in note.detail
+    nodes["c"] = {}
+    assert (await validated(spec)).warnings == []
+
+
 async def test_a_team_that_ends_by_itself_needs_no_condition() -> None:
     for kind in ("sequential", "concurrent"):
         checked = await validated({"type": kind, "agents": agents()})

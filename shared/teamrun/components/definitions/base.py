@@ -306,6 +306,11 @@ class BaseTeamDefinition(BaseParticipantDefinition):
         return [member.name for member in self.participants]
 
     @property
+    def silent(self) -> list[str]:
+        """The names of those of its participants that never speak."""
+        return []
+
+    @property
     def voices(self) -> tuple[BaseParticipantDefinition, ...]:
         """Those of its participants."""
         return tuple(voice for member in self.participants for voice in member.voices)

@@ -122,6 +122,11 @@ class GraphFlowDefinition(BaseTeamDefinition):
         return definition
 
     @property
+    def silent(self) -> list[str]:
+        """The names of those of its participants that are no nodes."""
+        return [name for name in self.names if name not in self.graph.nodes]
+
+    @property
     def links(self) -> tuple[Link, ...]:
         """The edges, with their conditions."""
         return tuple(

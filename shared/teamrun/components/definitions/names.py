@@ -8,7 +8,15 @@ from teamrun.components.definitions.base import (
     TeamDefinition,
 )
 
-__all__ = ["agents_of", "classes_of", "endless_of", "models_of", "names_of", "tools_of"]
+__all__ = [
+    "agents_of",
+    "classes_of",
+    "endless_of",
+    "models_of",
+    "names_of",
+    "silent_of",
+    "tools_of",
+]
 
 
 def models_of(team: TeamDefinition) -> set[str]:
@@ -44,6 +52,12 @@ def endless_of(team: TeamDefinition) -> list[str]:
         if isinstance(part, BaseTeamDefinition)
         and not (part.ends_itself or part.termination or part.max_turns)
     ]
+
+
+def silent_of(team: TeamDefinition) -> list[str]:
+    """The names of agents that never speak, those of inner teams included."""
+    teams = (part for part in _parts(team) if isinstance(part, BaseTeamDefinition))
+    return [name for part in teams for name in part.silent]
 
 
 def _parts(part: ParticipantDefinition) -> Iterator[ParticipantDefinition]:
