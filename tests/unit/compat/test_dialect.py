@@ -53,6 +53,15 @@ def test_names_that_guides_give(name: str, home: str) -> None:
     assert named(module, last) is named(home, last)
 
 
+@pytest.mark.behaviour("model.google")
+async def test_the_client_of_google_calls_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_API_KEY", "g")
+    make = named("autogen_ext.models.google", "GoogleChatCompletionClient")
+    client = make(model="gemini-2.0-flash")
+    assert "generativelanguage.googleapis.com" in client.base_url
+    await client.close()
+
+
 @pytest.mark.behaviour("core.logging.agentchat")
 def test_the_loggers_of_agentchat_have_its_names() -> None:
     assert named("autogen_agentchat", "TRACE_LOGGER_NAME") == "autogen_agentchat"

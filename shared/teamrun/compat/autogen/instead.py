@@ -63,7 +63,6 @@ _MODULES: Final[Mapping[str, str]] = {
     "autogen_ext.models.anthropic": _CLAUDE,
     "autogen_ext.models.azure": "`AzureOpenAIChatCompletionClient`, whose options are its"
     " arguments",
-    "autogen_ext.models.google": "`OpenAIChatCompletionClient` with the name of a Gemini model",
     "autogen_ext.models.llama_cpp": _SERVER,
     "autogen_ext.models.ollama": _SERVER,
     "autogen_ext.models.openai": _OPENAI,

@@ -181,7 +181,9 @@ MODULES: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "autogen_ext.models.bedrock": {"teamrun.models": "BedrockChatCompletionClient"},
     "autogen_ext.models.cache": {_CACHE: "CHAT_CACHE_VALUE_TYPE ChatCompletionCache"},
-    "autogen_ext.models.google": {ABSENT: "GoogleChatCompletionClient"},
+    "autogen_ext.models.google": {
+        "teamrun.models": "GoogleChatCompletionClient=OpenAIChatCompletionClient",
+    },
     "autogen_ext.models.llama_cpp": {ABSENT: "LlamaCppChatCompletionClient"},
     "autogen_ext.models.ollama": {ABSENT: "OllamaChatCompletionClient"},
     "autogen_ext.models.openai": {
