@@ -394,6 +394,16 @@ def test_wrong_arguments_are_named(call: Any, text: str) -> None:
         call()
 
 
+def test_the_next_speaker_is_printed_unless_the_chat_is_silent(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for silent in (False, True):
+        agents = [proxy(), AssistantAgent("b", llm_config=model("One", "TERMINATE"))]
+        chat = GroupChat(agents, [], 2, speaker_selection_method="round_robin")
+        agents[0].initiate_chat(GroupChatManager(chat), message="Go", silent=silent)
+        assert ("\nNext speaker: b\n\n" in capsys.readouterr().out) is not silent
+
+
 def test_arguments_that_change_nothing_are_taken() -> None:
     chat = GroupChat([proxy()], [], 3, "Admin", True, "round_robin", send_introductions=False)
     assert (chat.max_round, chat.speaker_selection_method) == (3, "round_robin")

@@ -269,6 +269,8 @@ class GroupChatManager(ConversableAgent):
             if self._ends(message) or round_number == chat.max_round:
                 return None
             chosen = chat.select_speaker(speaker, self)
+            if chosen is not None and not self._is_silent:
+                sys.stdout.write(f"\nNext speaker: {chosen.name}\n\n")
             reply = None if chosen is None else chosen.generate_reply(sender=self)
             if chosen is None or reply is None:
                 return None
