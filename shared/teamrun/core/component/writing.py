@@ -69,7 +69,7 @@ def config_of(component: "Anything") -> Any:
     row = inherited_row(cls)
     if row is None:
         raise UsageError(
-            f"A {cls.__name__} cannot be written as a component: derive it from Component, set "
+            f"{cls.__name__} cannot be written as a component: derive it from Component, set "
             "'component_config_schema', and write '_to_config' and '_from_config'."
         )
     for attribute, argument in row.inexpressible.items():
