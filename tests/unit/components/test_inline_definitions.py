@@ -193,7 +193,7 @@ CASES = [
     Case("a name with a slash", spec(agent(name="a/b")), "invalid_definition", "/agents/0/name",
          "letters, digits"),
     Case("a team name with a slash", spec(name="a/b"), "invalid_definition", "/name", "A-Z"),
-    Case("two of a name", spec(agent(), agent()), "invalid_definition", "/agents/1", "unique"),
+    Case("two of a name", spec(agent(), agent()), "invalid_definition", "/agents/1", "another name"),
     Case("a member named selector",
          {"type": "selector_group_chat", "model": "main",
           "agents": [agent(name="selector"), agent()]},
