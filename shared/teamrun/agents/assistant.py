@@ -72,6 +72,7 @@ from teamrun.messages.made import (
     made_results,
 )
 from teamrun.messages.origin import new_id
+from teamrun.messages.path import mark_inside
 from teamrun.models.base import ChatCompletionClient, ToolChoice
 from teamrun.tools.approval import without_terminal
 from teamrun.tools.base import Tool
@@ -500,6 +501,7 @@ class AssistantAgent(BaseChatAgent):
             reports = self._toolset.execute_reporting(calls, turn.token, results)
             async with aclosing(reports) as events:
                 async for event in events:
+                    mark_inside(event, self._name)
                     await turn.show(event)
         else:
             results = await self._toolset.execute(calls, turn.token)

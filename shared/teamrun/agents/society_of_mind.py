@@ -18,6 +18,7 @@ from teamrun.messages.chat import BaseChatMessage, HandoffMessage, TextMessage
 from teamrun.messages.events import ModelClientStreamingChunkEvent
 from teamrun.messages.llm import LLMMessage, UserMessage
 from teamrun.messages.made import checked_answer, instructions
+from teamrun.messages.path import mark_inside
 from teamrun.models.base import ChatCompletionClient
 
 __all__ = ["SocietyOfMindAgent"]
@@ -141,6 +142,7 @@ class SocietyOfMindAgent(BaseChatAgent):
                 async for item in items:
                     if isinstance(item, TaskResult):
                         continue
+                    mark_inside(item, self._name, self._team.name)
                     yield item
                     if isinstance(item, ModelClientStreamingChunkEvent):
                         continue

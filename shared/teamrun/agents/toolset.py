@@ -20,6 +20,7 @@ from teamrun.messages.chat import BaseChatMessage
 from teamrun.messages.events import BaseAgentEvent
 from teamrun.messages.llm import FunctionCall, FunctionExecutionResult
 from teamrun.messages.made import made_result
+from teamrun.messages.path import mark_inside
 from teamrun.messages.recordable import encodable
 from teamrun.tools.approval import with_approval
 from teamrun.tools.base import StreamTool, Tool
@@ -242,7 +243,7 @@ class Toolset:
             self._before[call.name] = await tool.save_state_json()
         if report is not None and isinstance(tool, StreamTool):
             stream = tool.run_json_stream(arguments, token, call_id=call.id)
-            value = await _last(stream, report)
+            value = await _last(stream, report, call.name)
         else:
             value = await tool.run_json(arguments, token, call_id=call.id)
         return _result(call, tool.return_value_as_string(value))
@@ -266,7 +267,7 @@ class Toolset:
                 continue
             if report is not None and isinstance(workbench, StreamWorkbench):
                 stream = workbench.call_tool_stream(**asked)
-                result = cast("ToolResult", await _last(stream, report))
+                result = cast("ToolResult", await _last(stream, report, call.name))
             else:
                 result = await workbench.call_tool(**asked)
             return _result(call, result.to_text(), is_error=result.is_error)
@@ -282,11 +283,12 @@ def _result(call: FunctionCall, text: str, *, is_error: bool = False) -> Functio
     return made_result(encodable(text), name=call.name, call_id=call.id, is_error=is_error)
 
 
-async def _last(stream: AsyncGenerator[Any, None], report: Report) -> Any:
+async def _last(stream: AsyncGenerator[Any, None], report: Report, tool: str) -> Any:
     """Report the messages of a stream at once, and return its last item, which is the value."""
     value: Any = None
     async with aclosing(stream):
         async for value in stream:
             if isinstance(value, BaseAgentEvent | BaseChatMessage):
+                mark_inside(value, tool)
                 report(value)
     return value

@@ -12,7 +12,7 @@ from teamrun.json_types import JsonObject
 from teamrun.runs.log.usage import RunUsage
 from teamrun.runs.service.resources import Delta, Event, Run
 
-__all__ = ["EventView", "view_on_stdout"]
+__all__ = ["EventView", "sender", "view_on_stdout"]
 
 MAX_RESULT = 300
 
@@ -118,7 +118,9 @@ class EventView:
             seq, self._seq = self._seq, None  # it is the number of the line below
             self.end_line()
             self._seq = seq
-            self._print(Text(f"{who}: ", style="bold") + Text(text, style="not bold"))
+            self._print(
+                Text(f"{sender(message, who)}: ", style="bold") + Text(text, style="not bold")
+            )
         self.end_line()
 
     def _tool(self, who: str, what: str, data: JsonObject) -> None:
@@ -154,6 +156,12 @@ class EventView:
         if self._seq is not None:
             text = text + Text(f"  #{self._seq}", style="dim not bold")
         self._console.print(text)
+
+
+def sender(message: JsonObject, name: str) -> str:
+    """The name of the sender after the names of those that enclose it: `lead/pair/writer`."""
+    path: Any = message.get("path")
+    return "/".join([*path, name]) if isinstance(path, list) else name
 
 
 def view_on_stdout() -> EventView:

@@ -55,6 +55,8 @@ __all__ = [
 class BaseMessage(Compact, ABC):
     """The base of everything that a team produces: chat messages and agent events."""
 
+    __slots__ = ("_path",)  # of `teamrun.messages.path`
+
     id: str = Field(default_factory=new_id)
     """Unique; a UUID unless the sender gave another one."""
     source: str

@@ -19,6 +19,7 @@ from teamrun.messages import (
     ModelClientStreamingChunkEvent,
     RequestUsage,
 )
+from teamrun.messages.path import mark_inside
 from teamrun.teams.run_record import is_turn_taken_again, turn_taken_again
 
 __all__ = ["Participant", "Turn", "participant"]
@@ -298,6 +299,7 @@ class _NestedTeam(Participant):
                 if isinstance(item, TaskResult):
                     self._has_ended, final = True, item
                     continue
+                mark_inside(item, self.name)
                 if not isinstance(item, ModelClientStreamingChunkEvent):
                     self._shown.append(item)
                 await emit(item)

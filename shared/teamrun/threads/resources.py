@@ -47,7 +47,7 @@ class ThreadMessage(_Resource):
 
     run_id: str
     message: JsonObject
-    """As `message.created` has it."""
+    """As `message.created` has it; with a `path` if it comes from the inside of a member."""
 
 
 class ThreadMessages(_Resource):

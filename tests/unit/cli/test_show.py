@@ -37,6 +37,20 @@ def test_streamed_text_is_printed_once() -> None:
     assert out == "a: Hello you.\n"
 
 
+def test_a_message_from_inside_of_an_agent_or_a_team_is_told_from_those_of_the_conversation() -> (
+    None
+):
+    task = {"source": "user", "content": "write", "path": ["lead", "pair"]}
+    own = {"source": "lead", "content": "So.", "path": "a field of the user's own class"}
+
+    out = shown(
+        ("message.created", "user", {"message": task}),
+        ("message.created", "lead", {"message": own}),
+    )
+
+    assert out == "lead/pair/user: write\nlead: So.\n"
+
+
 def test_text_whose_stream_was_cut_is_shown_whole() -> None:
     out = shown(
         ("message.delta", "a", {"text": "Hel"}),

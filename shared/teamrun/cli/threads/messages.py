@@ -3,6 +3,7 @@
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
 from teamrun.cli.screen import print_json, result
 from teamrun.cli.server import DEFAULT_URL, connect
+from teamrun.cli.show import sender
 from teamrun.cli.threads.options import ThreadArgument
 from teamrun.client.calls import threads
 
@@ -24,4 +25,5 @@ def command(
             print_json(client.reply(call.first).text)
             return
         for each in client.send(call):
-            result(f"{each.message.get('source')}: {each.message.get('content')}")
+            message = each.message
+            result(f"{sender(message, str(message.get('source')))}: {message.get('content')}")

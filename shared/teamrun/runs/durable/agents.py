@@ -25,6 +25,7 @@ from teamrun.messages.chat import BaseChatMessage
 from teamrun.messages.events import BaseAgentEvent, ModelClientStreamingChunkEvent
 from teamrun.messages.factory import MessageFactory
 from teamrun.messages.llm import CreateResult
+from teamrun.messages.path import mark_inside
 from teamrun.runs.durable.models import Ask, JournaledModel, result_of
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.protocol import CallContext, Outcome
@@ -143,6 +144,8 @@ class JournaledAgent(BaseChatAgent):
             raise _raised(record.error, self.name)
         inner = [self._read(data) for data in record.value["inner"]]
         for message in inner:
+            if message.source != self.name:  # of an agent or a team that it has called
+                mark_inside(message, self.name)
             yield message
         answer = self._read(record.value["message"])
         assert isinstance(answer, BaseChatMessage), "an answer is a message"

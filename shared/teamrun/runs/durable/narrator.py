@@ -8,11 +8,14 @@ from typing import Any
 from teamrun import messages
 from teamrun.messages import (
     BaseChatMessage,
+    BaseMessage,
     HandoffMessage,
     ThoughtEvent,
     ToolCallExecutionEvent,
     ToolCallRequestEvent,
 )
+from teamrun.messages.path import path_of
+from teamrun.messages.recordable import recordable
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.log.output import counts_as_output
 
@@ -46,18 +49,18 @@ class Narrator:
         """Emit the event of one item of a team's stream; other items are ignored."""
         match item:
             case BaseChatMessage():  # first: one in each turn, and these checks take a while
-                self._emit("message.created", item.source, message=item)
+                self._emit_message(item)
                 transcript = self._journal.transcript
                 # Before the first turn, it is the task.
                 if transcript.turn and counts_as_output(item, transcript.output_sources):
                     transcript.latest = item
                 if isinstance(item, HandoffMessage):
-                    self._emit("agent.handed_off", item.source, target=item.target)
+                    self._emit_from(item, "agent.handed_off", target=item.target)
             case ToolCallRequestEvent():
                 for call in item.content:
-                    self._emit(
+                    self._emit_from(
+                        item,
                         "tool.call.requested",
-                        item.source,
                         tool_call_id=call.id,
                         tool=call.name,
                         arguments=call.arguments,
@@ -65,9 +68,9 @@ class Narrator:
             case ToolCallExecutionEvent():
                 self._emit_results(item)
             case ThoughtEvent():
-                self._emit("thought.created", item.source, content=item.content)
+                self._emit_from(item, "thought.created", content=item.content)
             case messages.MemoryQueryEvent():
-                self._emit("memory.queried", item.source, content=item.content)
+                self._emit_from(item, "memory.queried", content=item.content)
             case _:
                 pass
 
@@ -75,13 +78,22 @@ class Narrator:
         """Emit results that have no recorded call: of an unknown tool, or of a nested team."""
         for result in item.content:
             if result.call_id not in self._journal.tools.journaled:
-                self._emit(
+                self._emit_from(
+                    item,
                     "tool.call.failed" if result.is_error else "tool.call.completed",
-                    item.source,
                     tool_call_id=result.call_id,
                     tool=result.name,
                     result=result.content,
                 )
 
-    def _emit(self, type: str, agent: str, /, **data: Any) -> None:
-        self._journal.emit(type, agent=agent, data=data)
+    def _emit_message(self, message: BaseChatMessage) -> None:
+        # The path is part of the message, so that threads and results have it too. A class of the
+        # user's own may have a field of that name, which keeps its value.
+        path = path_of(message)
+        data = {"path": list(path), **recordable(message)} if path else message
+        self._journal.emit("message.created", agent=message.source, data={"message": data})
+
+    def _emit_from(self, item: BaseMessage, type: str, /, **data: Any) -> None:
+        if path := path_of(item):
+            data["path"] = list(path)
+        self._journal.emit(type, agent=item.source, data=data)

@@ -91,3 +91,4 @@ class RunResult(BaseModel):
     finished_at: datetime
     artifacts: list[ArtifactRecord] = []
     messages: list[JsonObject] = []
+    """As `message.created` has them; with a `path` if they come from the inside of a member."""
