@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final, NamedTuple
 
+from teamrun.components.definitions.base import BaseTeamDefinition
 from teamrun.core.refs import RunRef
 from teamrun.errors import UnreadableEntry
 from teamrun.json_types import JsonObject
@@ -149,7 +150,11 @@ class Conversation:
         if pinned is None:  # it was interrupted before it had begun
             return None
         # Those that it had taken over are among what it has said, if it came so far.
-        own = {said.message["id"]: said.message for said in _said(entries)}
+        own = {
+            said.message["id"]: said.message
+            for said in _said(entries)
+            if _is_for_members(said.message, run.spec.definition)
+        }
         taken = [message for message in pinned["messages"] if message["id"] not in own]
         return {"state": pinned["state"], "messages": [*taken, *own.values()]}
 
@@ -175,6 +180,19 @@ async def _taken(log: RunLog) -> set[str]:
 
 def _ids(pinned: JsonObject) -> set[str]:
     return {message["id"] for message in pinned["messages"]}
+
+
+def _is_for_members(message: JsonObject, team: BaseTeamDefinition) -> bool:
+    """Whether the members of the team have heard it: not what was said inside of an agent.
+
+    Those of an inner team are members too. A task that an agent delegated would be one of the user.
+    """
+    for name in message.get("path", ()):
+        inner = next((each for each in team.participants if each.name == name), None)
+        if not isinstance(inner, BaseTeamDefinition):
+            return False
+        team = inner
+    return True
 
 
 def _said(entries: list[Entry]) -> list[Said]:

@@ -160,6 +160,35 @@ async def test_events_inside_have_the_path() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("member", "heard"),
+    [
+        (lead({"team": PAIR}), ["Begin", "All done.", "Again"]),
+        (PAIR, ["Begin", "w", "c", "Again"]),
+    ],
+    ids=["team as a tool", "nested team"],
+)
+async def test_what_an_interrupted_run_has_delegated_is_no_message_to_the_next(
+    member: dict[str, Any], heard: list[str]
+) -> None:
+    last = team(member, agent("last", model="l"), max_turns=2)
+    model = ScriptedModel(["L"], record=True)
+    models = {"m": ScriptedModel(SCRIPT), "l": model}
+    cluster = Cluster({}, team=last, registry=Registry.of(teams={"team": last}, models=models))
+    thread = (await cluster.threads.create(TENANT, ThreadRequest())).thread.id
+    worker = cluster.worker()
+    one_turn = {"max_turns": 1, "on_limit": "pause"}
+    await cluster.submit("Begin", thread_id=thread, limits=one_turn)
+    await cluster.queue.deliver(worker.execute)
+    ref = await cluster.submit("Again", thread_id=thread, on_busy_thread="interrupt")
+    await cluster.queue.deliver(worker.execute)
+
+    result = await cluster.service.result(TENANT, ref.run_id)
+    count = len(heard)
+    assert [message["content"] for message in result.messages[:count]] == heard
+    assert not any("path" in message for message in result.messages[:count])
+
+
 class Wrapper(BaseChatAgent):
     """An agent of the user's own, which lets a team work."""
 
