@@ -2,7 +2,7 @@
 
 import json
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from pydantic import TypeAdapter
 from rich.console import Console
@@ -160,8 +160,8 @@ class EventView:
 
 def sender(message: JsonObject, name: str) -> str:
     """The name of the sender after the names of those that enclose it: `lead/pair/writer`."""
-    path: Any = message.get("path")
-    return "/".join([*path, name]) if isinstance(path, list) else name
+    path = message.get("path")
+    return "/".join([*cast("list[str]", path), name]) if isinstance(path, list) else name
 
 
 def view_on_stdout() -> EventView:
