@@ -94,6 +94,62 @@ TEAM_CASES = [
         team={"objectives": ["Win"], "constraints": ["Be brief"]},
         contains="One",
     ),
+    case(
+        "functions of a selector",
+        ["One"],
+        agents=B,
+        functions=("pick", "among"),
+        script={"b": ["Of b", "Two"], "selector": ["b"]},
+        team={
+            **SELECTOR,
+            "selector_func": "pick",
+            "candidate_func": "among",
+            "max_turns": 3,
+        },
+        contains="Two",
+    ),
+    case(
+        "a function of an edge",
+        ["One", "Two"],
+        agents={"b": {"model": "m"}, "c": {"model": "m"}},
+        functions=("says_two",),
+        script={"b": ["Two"], "c": ["Three"]},
+        team={
+            "type": "graph_flow",
+            "max_turns": 5,
+            "graph": {
+                "nodes": {
+                    "a": {"edges": [{"target": "b"}]},
+                    "b": {"edges": [{"target": "c", "condition": {"function": "says_two"}}]},
+                    "c": {},
+                }
+            },
+        },
+        contains="Three",
+    ),
+    stops("a function", {"type": "functional", "function": "heard_two"}, functions=("heard_two",)),
+    stops(
+        "a condition of one's own",
+        {"type": "functional", "function": "Spoken"},
+        functions=("Spoken",),
+    ),
+    case(
+        "a team in Python",
+        [calls("pay", euros=1), "One"],
+        script={"b": ["Two"], "selector": ["inner", "a"]},
+        teams={
+            "desk": {
+                "function": "case_tools:made",
+                "model": "m",
+                "description": "Pays.",
+                "max_turns": 3,
+                "output": "b",
+            },
+        },
+        team={"agents": ["desk"], "max_turns": 1},
+        paid="1;",
+        contains="paid 1",
+    ),
     stops("max_messages", {"type": "max_messages", "max_messages": 3}),
     stops(
         "max_messages with events",

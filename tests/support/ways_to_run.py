@@ -33,9 +33,12 @@ import time
 from pathlib import Path
 
 from teamrun import Response, TextMessage, ToolContext
-from teamrun.agents import BaseChatAgent
+from teamrun.agents import AssistantAgent, BaseChatAgent
 from teamrun.code import CodeExecutionTool, CodeExecutor
+from teamrun.conditions import MaxMessageTermination
+from teamrun.conditions.base import SimpleTermination
 from teamrun.messages import CodeResult, StopMessage, UserMessage
+from teamrun.teams import RoundRobinGroupChat, SelectorGroupChat
 from teamrun.tools import FunctionTool
 
 PAID = Path(__file__).with_name("paid")
@@ -128,6 +131,52 @@ class Stopper(Echo):
 
     async def on_messages(self, messages, cancellation_token=None):
         return Response(chat_message=StopMessage(content="Stop", source=self.name))
+
+
+def pick(messages):
+    "Choose the one after the task, and leave the rest to the model."
+    return "b" if messages[-1].source == "user" else None
+
+
+async def among(messages):
+    return ["a"] if messages[-1].source == "b" else ["a", "b"]
+
+
+def says_two(message):
+    return "Two" in message.to_text()
+
+
+def heard_two(messages):
+    return any(says_two(message) for message in messages)
+
+
+class Spoken(SimpleTermination):
+    stop_code = "spoken"
+
+    def __init__(self):
+        super().__init__()
+        self._heard = 0
+
+    def _check(self, messages):
+        self._heard += len(messages)
+        return f"{self._heard} heard" if self._heard > 2 else None
+
+    def _counted(self):
+        return {"heard": self._heard}
+
+    def _restore(self, state):
+        self._heard = state.get("heard", 0)
+
+
+def made(model_client):
+    inner = RoundRobinGroupChat([Echo("e")], name="inner", max_turns=1)
+    agent = AssistantAgent("a", model_client, tools=[FunctionTool(pay, "Pay.", effects="write")])
+    members = [agent, AssistantAgent("b", model_client), inner]
+    return SelectorGroupChat(
+        members, model_client, selector_func=pick, candidate_func=among,
+        termination_condition=MaxMessageTermination(9),
+    )
+
 """
 
 
@@ -154,6 +203,8 @@ class Case:
     """Agents that are members of other teams alone."""
     teams: dict[str, Any] = field(default_factory=dict[str, Any])
     """Further teams."""
+    functions: tuple[str, ...] = ()
+    """Functions and classes of the module that are registered under their own names."""
     output: str | None = None
     """The output of the run; None: the last message's text."""
     options: tuple[str, ...] = ()
@@ -183,6 +234,7 @@ def written(case: Case, folder: Path) -> Path:
         "version": 1,
         "models": {"m": {"type": "scripted", "script": case.script}},
         "tools": case.tools,
+        "functions": {name: {"function": f"case_tools:{name}"} for name in case.functions},
         "agents": {**case.agents, **case.extra},
         "teams": {"t": case.team, **case.teams},
     }

@@ -50,6 +50,7 @@ class Variant(BaseModel):
     models: dict[str, str]
     tools: dict[str, str]
     agents: dict[str, str] = {}
+    functions: dict[str, str] = {}
 
 
 class StoredItem(BaseModel):
@@ -133,6 +134,7 @@ def item_spec(
         models=variant.models,
         tools=variant.tools,
         agents=variant.agents,
+        functions=variant.functions,
         input=item.input,
         metadata=item.metadata,
         tags=batch.tags,

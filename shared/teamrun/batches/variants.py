@@ -95,4 +95,5 @@ def _variant(base: Resolved, resolved: Resolved, *, named: bool) -> Variant:
         models=resolved.models,
         tools=resolved.tools,
         agents=resolved.agents,
+        functions=resolved.functions,
     )

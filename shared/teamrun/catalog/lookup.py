@@ -144,6 +144,7 @@ def summary_of(registry: Registry, team: StoredTeam, version: StoredVersion) -> 
         models={},
         tools={},
         agents={},
+        functions={},
     )
     return registry.summary(resolved).model_copy(
         update={

@@ -157,6 +157,7 @@ class _Parts:
         self.expanded = registry.expanded
         self.tool = registry.tool
         self.agent = registry.agent
+        self.function = registry.function
 
     def model_client(self, profile: str) -> ChatCompletionClient:
         return self._registry.model_client(profile) if self._client is None else self._client

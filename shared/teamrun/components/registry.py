@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from teamrun.components.autogen.reader import DefinitionReader
+from teamrun.components.building.code_table import CodeTable, FunctionTable
 from teamrun.components.building.custom_agents import CustomAgentTable, MakeAgent
 from teamrun.components.building.models import Profiles
 from teamrun.components.building.tools import ToolTable
@@ -20,6 +21,7 @@ from teamrun.components.definitions.names import (
     agents_of,
     classes_of,
     endless_of,
+    functions_of,
     models_of,
     silent_of,
     tools_of,
@@ -76,6 +78,8 @@ class Resolved(NamedTuple):
     """The tools that it names, each with its digest."""
     agents: dict[str, str]
     """The custom agents that it names, each with its digest."""
+    functions: dict[str, str]
+    """The functions that it names, each with its digest."""
 
 
 class Registry:
@@ -97,11 +101,13 @@ class Registry:
         texts: frozenset[str] = frozenset(),
         source: Source | None = None,
         roles: Mapping[str, JsonMapping | None] | None = None,
+        functions: FunctionTable | None = None,
         warnings: Sequence[Warned] = (),
     ) -> None:
         self._models = models
         self._tools = tools
         self._agents = agents
+        self._functions = functions or FunctionTable()
         self._teams = dict(teams)
         self._environ = {name: environ[name] for name in texts if name in environ}
         self._texts = texts
@@ -119,6 +125,7 @@ class Registry:
         models: Mapping[str, ChatCompletionClient] | None = None,
         tools: Iterable[Tool] = (),
         agents: Mapping[str, MakeAgent] | None = None,
+        functions: Mapping[str, Any] | None = None,
     ) -> "Registry":
         """A registry of clients and tools that exist already: for scripts and tests.
 
@@ -127,22 +134,31 @@ class Registry:
             models: Clients by the names of their profiles.
             tools: Tools; their own names count.
             agents: Agent classes of your own by name.
+            functions: Functions, classes of conditions, and functions that make teams, by name.
 
         Raises:
             DefinitionError: A team is invalid; the pointer begins with its name.
         """
         profiles = Profiles({}, environ={}, clients=models)
-        table, own = ToolTable(tools=tools), CustomAgentTable(classes=agents)
+        table, own = ToolTable(tools=tools), CustomAgentTable(given=agents)
+        own_functions = FunctionTable(given=functions)
         problems = Problems()
         read: dict[str, TeamDefinition] = {}
         for name, raw in teams.items():
-            scope = Scope(models=profiles, tools=table, agents=own)
+            scope = Scope(models=profiles, tools=table, agents=own, functions=own_functions)
             reader = DefinitionReader(scope, problems)
             member = reader.team(raw, pointer("", name), name=name)
             if member is not None:
                 read[name] = _team(member.definition)
         problems.raise_any()
-        return cls(models=profiles, tools=table, agents=own, teams=read, environ={})
+        return cls(
+            models=profiles,
+            tools=table,
+            agents=own,
+            functions=own_functions,
+            teams=read,
+            environ={},
+        )
 
     def resolve(
         self,
@@ -231,15 +247,21 @@ class Registry:
             digest: Of the definition, as it was when the version was stored.
 
         Raises:
-            DefinitionError: A model, tool or custom agent is not registered any more; the pointer
-                is `/team`.
+            DefinitionError: A model, tool, custom agent or function is not registered any more;
+                the pointer is `/team`.
         """
         problems = Problems()
-        scope = Scope(models=self._models, tools=self._tools, agents=self._agents)
+        scope = Scope(
+            models=self._models,
+            tools=self._tools,
+            agents=self._agents,
+            functions=self._functions,
+        )
         for names, check in (
             (models_of(definition), scope.check_model),
             (tools_of(definition), scope.check_tool),
             (classes_of(definition), scope.check_agent),
+            (functions_of(definition), scope.check_function),
         ):
             for each in sorted(names):
                 found = Problems()
@@ -262,6 +284,9 @@ class Registry:
             models={name: self._models.digest(name) for name in sorted(models_of(definition))},
             tools={name: self._tools.digest(name) for name in sorted(tools_of(definition))},
             agents={name: self._agents.digest(name) for name in sorted(classes_of(definition))},
+            functions={
+                name: self._functions.digest(name) for name in sorted(functions_of(definition))
+            },
         )
 
     def validate(
@@ -367,7 +392,9 @@ class Registry:
             profile: The name that the team uses.
             model: The model's name in the provider's response.
         """
-        return self._models.price(profile) or price_of(model)
+        # The calls of a team that is written in Python have the name of the team.
+        own = self._models.price(profile) if profile in self._models else None
+        return own or price_of(model)
 
     def model_use(self, profile: str) -> "ModelUse":
         """The model that a profile resolves to in this process."""
@@ -430,8 +457,16 @@ class Registry:
         """
         return self._agents.make(agent, name=name, **options)
 
+    def function(self, name: str) -> Any:
+        """A registered function, imported at its first use; it may be a class, or a team.
+
+        Raises:
+            DefinitionError: There is none, or it cannot be imported.
+        """
+        return self._functions.get(name)
+
     def preload(self, team: Resolved | None = None) -> None:
-        """Import all tools and custom agents, so that mistakes show when the process starts.
+        """Import all code that is registered, so that mistakes show when the process starts.
 
         Args:
             team: Import only what this team uses; if that fails, the error lists all problems.
@@ -439,16 +474,16 @@ class Registry:
         Raises:
             DefinitionError: Functions or classes cannot be imported; each is in its `problems`.
         """
-        if team is None or self._faults(team.tools, team.agents):
+        if team is None or self._faults(team.tools, team.agents, team.functions):
             self.refuse(self.import_faults())
 
     def import_faults(self) -> list[Problem]:
-        """Import all tools and custom agents; returns a fault for each that cannot be imported."""
-        return self._faults(self._tools, self._agents)
+        """Import all code that is registered; returns a fault for each that cannot be imported."""
+        return self._faults(self._tools, self._agents, self._functions)
 
     def imports_code(self) -> bool:
-        """Whether there is a tool or a custom agent to import."""
-        return bool(len(self._tools) or len(self._agents))
+        """Whether there is code to import."""
+        return bool(len(self._tools) or len(self._agents) or len(self._functions))
 
     def refuse(self, found: Sequence[Problem]) -> None:
         """Raise faults as one error, with their places in the file.
@@ -460,9 +495,16 @@ class Registry:
         problems.found.extend(found)
         problems.raise_any(source=self._source)
 
-    def _faults(self, tools: Iterable[str], agents: Iterable[str]) -> list[Problem]:
+    def _faults(
+        self, tools: Iterable[str], agents: Iterable[str], functions: Iterable[str]
+    ) -> list[Problem]:
         found: list[Problem] = []
-        for table, names in ((self._tools, tools), (self._agents, agents)):
+        of_code: tuple[tuple[ToolTable | CodeTable, Iterable[str]], ...] = (
+            (self._tools, tools),
+            (self._agents, agents),
+            (self._functions, functions),
+        )
+        for table, names in of_code:
             for name in sorted(names):
                 try:
                     table.get(name)
@@ -538,6 +580,7 @@ class Registry:
             models=self._models,
             tools=self._tools,
             agents=self._agents,
+            functions=self._functions,
             profile_of=self._models.for_model,
             roles=self._roles,
             override=model,

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
 from teamrun.components.autogen.reader import DefinitionReader
+from teamrun.components.building.code_table import FunctionTable
 from teamrun.components.building.custom_agents import CustomAgentTable
 from teamrun.components.building.models import Profiles
 from teamrun.components.building.tools import ToolTable, entry_point_tools
 from teamrun.components.definitions.base import AgentDefinition, TeamDefinition
 from teamrun.components.definitions.environment import MissingVariable, expand, malformed, variables
-from teamrun.components.definitions.names import agents_of
+from teamrun.components.definitions.names import agents_of, has_unseen_agents
 from teamrun.components.definitions.profiles import Profile
 from teamrun.components.reading.agents import read_agent, read_classes
 from teamrun.components.reading.fields import Fields, as_object, read_fields, version_is_known
@@ -41,7 +42,9 @@ teams:
 """
 """The example file shown when no file exists."""
 
-_KNOWN: Final = {name: name for name in ("version", "models", "tools", "roles", "agents", "teams")}
+_KNOWN: Final = {
+    name: name for name in ("version", "models", "tools", "functions", "roles", "agents", "teams")
+}
 
 
 class TeamFile(NamedTuple):
@@ -133,14 +136,16 @@ class _File:
         custom_agents = read_classes(self._raw_agents, "/agents", self._problems)
         agents = CustomAgentTable(custom_agents, folder=self._folder)
         self._raw_teams = self._map(top["teams"], "/teams")
+        functions = self._functions(top["functions"])
         self._unread = self._unread_sections(fields)
         self._read_roles(top["roles"])
-        self._read_members(agents)
+        self._read_members(agents, functions)
         self._note_strange_scripts()
         return Registry(
             models=Profiles(self._profiles, environ=self._environ),
             tools=tools,
             agents=agents,
+            functions=functions,
             teams={
                 name: cast("TeamDefinition", member.definition)
                 for name, member in self._teams.items()
@@ -161,11 +166,23 @@ class _File:
             if member is not None
         }
 
+    def _functions(self, raw: Any) -> FunctionTable:
+        is_used = any(isinstance(e, Mapping) and "function" in e for e in self._raw_teams.values())
+        if raw is None and not is_used:
+            return FunctionTable()
+        # Imported late: few files have functions.
+        from teamrun.components.reading.functions import read_functions, read_team_functions
+
+        own = [] if raw is None else read_functions(raw, "/functions", self._problems)
+        known = {entry.name: entry for entry in own}
+        of_teams = read_team_functions(self._raw_teams, "/teams", known, self._problems)
+        return FunctionTable([*own, *of_teams], folder=self._folder)
+
     def _unread_sections(self, fields: Fields) -> frozenset[str]:
         """The sections that are misspelt, or invalid without keys that give their names."""
         keyless = [
             name
-            for name in ("models", "tools", "roles", "agents", "teams")
+            for name in ("models", "tools", "functions", "roles", "agents", "teams")
             if not isinstance(fields.values.get(name), dict) and self._problems.is_in(f"/{name}")
         ]
         return fields.meant.union(keyless)
@@ -179,7 +196,7 @@ class _File:
         scope = Scope(models=self._models, tools=self._tools, operator=True, unread=self._unread)
         self._roles = read_roles(raw, "/roles", scope, self._problems)
 
-    def _read_members(self, agents: CustomAgentTable) -> None:
+    def _read_members(self, agents: CustomAgentTable, functions: FunctionTable) -> None:
         def member(name: str) -> Member | None:
             return self._member(name, scope)
 
@@ -187,6 +204,7 @@ class _File:
             models=self._models,
             tools=self._tools,
             agents=agents,
+            functions=functions,
             model_is_known=self._take_implicit,
             roles=self._roles,
             profile_of=self._profile_of,
@@ -237,7 +255,10 @@ class _File:
         """Warn of answers in a script for an agent that the file does not have."""
         known = {*self._agents, *self._raw_teams, "selector", "orchestrator"}
         for member in filter(None, self._teams.values()):
-            known |= set(agents_of(cast("TeamDefinition", member.definition)))
+            definition = cast("TeamDefinition", member.definition)
+            if has_unseen_agents(definition):
+                return
+            known |= set(agents_of(definition))
         for profile in self._profiles.values():
             script = profile.options.get("script")
             for name in cast("JsonObject", script if isinstance(script, dict) else {}):

@@ -496,6 +496,15 @@ class BaseGroupChat(Turns, ComponentBase[BaseModel]):
         made._begin_order()
         return made
 
+    def renamed(
+        self, name: str, *, description: str | None = None, max_turns: int | None = None
+    ) -> Self:
+        """This team under another name; None leaves the description or the maximum as it is."""
+        self._name = name
+        self._description = description or self._description
+        self._ending.max_turns = max_turns or self._ending.max_turns
+        return self
+
     @abstractmethod
     def _begin_order(self) -> None:
         """Set the order of speakers to that of a new team."""

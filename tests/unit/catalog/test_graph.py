@@ -147,6 +147,11 @@ CASES = {
         ],
         ['      n1s(["model"])', "  n1 --> n6", "  n1s --> n2", "  n1s --> n3", "  n3s --> n4"],
     ),
+    "a team in Python": Case(
+        {"type": "custom_team", "function": "made"},
+        [],
+        ['  n0["team (custom_team)"]'],
+    ),
     "society of mind": Case(
         {
             "type": "round_robin_group_chat",

@@ -13,6 +13,7 @@ from tests.support.ways_to_run import Case, check_same_in_every_way, written
 
 from teamrun.components.definitions.agents import HandoffDefinition
 from teamrun.components.definitions.contexts import ContextDefinition
+from teamrun.components.definitions.graphs import FunctionDefinition
 from teamrun.components.definitions.kinds import AGENTS, CONDITIONS, DELEGATES, TEAMS
 from teamrun.components.definitions.tools import ToolEntry
 from teamrun.components.team_file import load_registry
@@ -50,7 +51,7 @@ def test_every_feature_of_definitions_has_a_row(tmp_path: Path) -> None:
 
 
 def _models() -> Iterator[type[BaseModel]]:
-    yield from (HandoffDefinition, ContextDefinition)
+    yield from (HandoffDefinition, ContextDefinition, FunctionDefinition)
     for table in (AGENTS, TEAMS, CONDITIONS, DELEGATES):
         yield from (kind.model for kind in table)
 
@@ -60,7 +61,8 @@ def _features() -> set[str]:
     found: set[str] = set()
     for model in _models():
         name, hints = model.__name__, get_type_hints(model)
-        fields = [field for field in model.model_fields if field not in NO_FEATURE]
+        not_taken = NO_FEATURE | getattr(model, "not_written", set())
+        fields = [field for field in model.model_fields if field not in not_taken]
         found |= {name, *(f"{name}.{field}" for field in fields)}
         found |= {f"{name}.{key}={word}" for key, hint in hints.items() for word in _words(hint)}
     # `where` is no option, and `timeout` is `timeout_seconds` in the file.

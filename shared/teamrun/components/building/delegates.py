@@ -10,10 +10,12 @@ from typing import Any, Final
 
 from teamrun.agents import (
     AssistantAgent,
+    BaseChatAgent,
     MessageFilterAgent,
     SocietyOfMindAgent,
     UserProxyAgent,
 )
+from teamrun.components.building.functional import check_keeps_its_counts
 from teamrun.components.building.wiring import PlainWiring, Wiring
 from teamrun.components.definitions.agents import UserProxyDefinition
 from teamrun.core.component.table import provider_of
@@ -26,7 +28,7 @@ from teamrun.tools.agent_tool import TaskRunnerTool
 from teamrun.tools.approval import ApprovedTool
 from teamrun.tools.base import StreamTool, Tool
 
-__all__ = ["as_it_is", "wired_tool"]
+__all__ = ["as_it_is", "copied_team", "wired_tool"]
 
 _REMEDY: Final = (
     "Register a function in its place, `async def {name}(task: str) -> str`, that makes the agent "
@@ -61,6 +63,25 @@ def as_it_is(tool: Tool) -> Tool:
         DefinitionError: The agent or team cannot be copied.
     """
     return wired_tool("", tool, _Unchanged())
+
+
+def copied_team(
+    team: BaseGroupChat, path: str, profile: str, wiring: Wiring, *, is_new: bool
+) -> BaseGroupChat:
+    """A copy of a team, with leaves as a wiring returns them.
+
+    Args:
+        team: A team.
+        path: Its place.
+        profile: Under this name its model calls are recorded.
+        wiring: Wraps the leaves.
+        is_new: Whether nothing else has the team. Then agents of other classes can stay as they
+            are; each of their turns is one call.
+
+    Raises:
+        UsageError: The team, or an agent in it, cannot be copied.
+    """
+    return _copied(team, path, _Leaves(profile, wiring, keeps_agents=is_new))
 
 
 def _copy(path: str, tool: TaskRunnerTool, wiring: Wiring) -> TaskRunnerTool:
@@ -99,11 +120,14 @@ def _copied(runner: object, path: str, leaves: "_Leaves") -> Any:
         inner = runner.wrapped_agent
         return runner.copy_with(_copied(inner, f"{path}/{inner.name}", leaves))
     if isinstance(runner, BaseGroupChat) and provider_of(kind) is not None:
+        check_keeps_its_counts(runner.termination_condition)
         copied = runner.copy_with(_members(runner.participants, path, leaves))
         if not isinstance(copied, TeamWithModel):
             return copied
         client = copied.model_client.for_agent(copied.role)
         return copied.with_model(leaves.model(f"{path}/{copied.role}", client))
+    if leaves.keeps_agents and isinstance(runner, BaseChatAgent):
+        return leaves.agent(path, runner)
     raise UsageError(f"{kind.__name__} is a custom class, which runs cannot share.")
 
 
@@ -116,9 +140,14 @@ def _members(
 class _Leaves:
     """Implements `teamrun.agents.copies.Leaves` over a `Wiring`."""
 
-    def __init__(self, profile: str, wiring: Wiring) -> None:
+    def __init__(self, profile: str, wiring: Wiring, *, keeps_agents: bool = False) -> None:
         self._profile = profile
         self._wiring = wiring
+        self.keeps_agents = keeps_agents
+        """Whether an agent of another class may be used as it is."""
+
+    def agent(self, path: str, agent: BaseChatAgent) -> BaseChatAgent:
+        return self._wiring.agent(path, agent)
 
     def model(self, path: str, client: ChatCompletionClient) -> ChatCompletionClient:
         return self._wiring.model(path, self._profile, client)

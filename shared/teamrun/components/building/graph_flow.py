@@ -16,7 +16,7 @@ def build_graph_flow(
     participants: Sequence[ChatAgent],
     options: JsonObject,
     _path: str,
-    _builder: TeamBuilder,
+    builder: TeamBuilder,
 ) -> GraphFlow:
     """A team whose order of speakers is a graph."""
-    return GraphFlow(participants, definition.graph.made(), **options)
+    return GraphFlow(participants, definition.graph.made(builder.needs.function), **options)

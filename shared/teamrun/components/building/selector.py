@@ -26,6 +26,9 @@ def build_selector(
         max_selector_attempts=definition.max_selector_attempts,
         model_client_streaming=definition.model_client_streaming,
     )
+    for field in ("selector_func", "candidate_func"):
+        if (name := getattr(definition, field)) is not None:
+            options[field] = builder.needs.function(name)
     if definition.model_context is not None:
         options["model_context"] = build_context(definition.model_context, client)
     return SelectorGroupChat(participants, client, **options)

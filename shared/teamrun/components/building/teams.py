@@ -61,6 +61,10 @@ class Needs(Protocol):
         """A new agent of a registered class."""
         ...
 
+    def function(self, name: str) -> Any:
+        """A registered function, or the team of that name."""
+        ...
+
 
 def build_team(
     definition: TeamDefinition, registry: Needs, wiring: Wiring = _PLAIN
@@ -97,7 +101,9 @@ class TeamBuilder:
             emit_team_events=definition.emit_team_events,
         )
         if definition.termination is not None:
-            options["termination_condition"] = build_condition(definition.termination)
+            options["termination_condition"] = build_condition(
+                definition.termination, self.needs.function
+            )
         build = load(TEAMS[definition.type].build)
         team: BaseGroupChat = build(definition, participants, options, path, self)
         if definition.shared_memory:

@@ -34,6 +34,7 @@ __all__ = [
     "BaseTeamDefinition",
     "ConditionDefinition",
     "DelegateDefinition",
+    "FunctionName",
     "Link",
     "LinkKind",
     "MemberName",
@@ -62,6 +63,7 @@ NAME_RULES: Final[Mapping[str, str]] = {
 AgentName = Annotated[str, StringConstraints(pattern=_AGENT, max_length=_LONGEST_NAME)]
 """An identifier: models see it, and it is part of every call's id."""
 TeamName = Annotated[str, StringConstraints(pattern=_TEAM, max_length=_LONGEST_NAME)]
+FunctionName = Annotated[str, StringConstraints(pattern=_TEAM, max_length=_LONGEST_NAME)]
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 MemberName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Line = Annotated[str, StringConstraints(min_length=1)]
@@ -89,6 +91,9 @@ class Part(BaseModel):
     # Deferred: building a validator for each class alone is time that every start would pay.
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
+    not_written: ClassVar[frozenset[str]] = frozenset()
+    """Fields of a base class that documents cannot give for this kind."""
+
 
 class Uses(NamedTuple):
     """The names that a part uses, without those of the parts inside of it."""
@@ -99,6 +104,8 @@ class Uses(NamedTuple):
     """Registered tools."""
     agents: tuple[str, ...] = ()
     """Registered classes of agents."""
+    functions: tuple[str, ...] = ()
+    """Registered functions."""
 
 
 LinkKind = Literal["next", "starts", "selects", "assigns", "handoff", "flow", "tool"]
@@ -123,6 +130,11 @@ class BaseConditionDefinition(Part):
 
     if TYPE_CHECKING:  # each kind has the field itself; a `str` could not be narrowed to a Literal
         type: Any
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """The registered functions that it names, with those of the conditions inside of it."""
+        return ()
 
 
 class _OneOf:
@@ -205,6 +217,11 @@ class BaseParticipantDefinition(Part):
     def voices(self) -> "tuple[BaseParticipantDefinition, ...]":
         """The agents whose names its messages have as their source."""
         return (self,)
+
+    @property
+    def has_unseen_agents(self) -> bool:
+        """Whether it has agents that only the operator's code knows."""
+        return False
 
     @property
     def is_instructed(self) -> bool:

@@ -4,13 +4,18 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from teamrun.components.definitions.base import BaseConditionDefinition, ConditionDefinition
+from teamrun.components.definitions.base import (
+    BaseConditionDefinition,
+    ConditionDefinition,
+    FunctionName,
+)
 from teamrun.models.scalars import Count, Seconds, Switch
 
 __all__ = [
     "AndDefinition",
     "ExternalDefinition",
     "FunctionCallDefinition",
+    "FunctionalDefinition",
     "HandoffTerminationDefinition",
     "MaxMessagesDefinition",
     "OrDefinition",
@@ -105,15 +110,35 @@ class FunctionCallDefinition(BaseConditionDefinition):
     function_name: str = Field(min_length=1)
 
 
-class OrDefinition(BaseConditionDefinition):
+class FunctionalDefinition(BaseConditionDefinition):
+    """Stops when a registered function returns true, or when a condition of one's own fires."""
+
+    type: Literal["functional"] = "functional"
+    function: FunctionName
+    """The function, or the class of the condition."""
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """The function."""
+        return (self.function,)
+
+
+class _CombinedDefinition(BaseConditionDefinition):
+    conditions: tuple[ConditionDefinition, ...] = Field(min_length=1)
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """Those of its conditions."""
+        return tuple(name for each in self.conditions for name in each.functions)
+
+
+class OrDefinition(_CombinedDefinition):
     """Stops when any of the conditions does."""
 
     type: Literal["or"] = "or"
-    conditions: tuple[ConditionDefinition, ...] = Field(min_length=1)
 
 
-class AndDefinition(BaseConditionDefinition):
+class AndDefinition(_CombinedDefinition):
     """Stops when all of the conditions have stopped."""
 
     type: Literal["and"] = "and"
-    conditions: tuple[ConditionDefinition, ...] = Field(min_length=1)

@@ -1,25 +1,51 @@
 """Teams whose order of speakers is a graph, as data; a module of its own, because few teams are."""
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from teamrun.components.definitions.base import BaseTeamDefinition, Link, MemberName, Part
+from teamrun.components.definitions.base import (
+    BaseTeamDefinition,
+    FunctionName,
+    Link,
+    MemberName,
+    Part,
+    Uses,
+)
 from teamrun.components.definitions.teams import Agents
 from teamrun.teams.digraph import DiGraph
 
-__all__ = ["EdgeDefinition", "GraphDefinition", "GraphFlowDefinition", "NodeDefinition"]
+__all__ = [
+    "EdgeDefinition",
+    "FunctionDefinition",
+    "GraphDefinition",
+    "GraphFlowDefinition",
+    "NodeDefinition",
+]
+
+
+class FunctionDefinition(Part):
+    """A registered function of the message of a node."""
+
+    function: FunctionName
 
 
 class EdgeDefinition(Part):
     """A way from one node of a graph to another."""
 
     target: MemberName
-    condition: str | None = None
-    """A text that the message of the node must contain."""
+    condition: str | FunctionDefinition | None = None
+    """A text that the message of the node must contain, or a function that returns true for it."""
     activation_group: str | None = None
     activation_condition: Literal["all", "any"] = "all"
+
+    @property
+    def label(self) -> str | None:
+        """The condition in a drawing."""
+        if isinstance(self.condition, FunctionDefinition):
+            return f"{self.condition.function}()"
+        return self.condition
 
 
 class NodeDefinition(Part):
@@ -32,17 +58,35 @@ class NodeDefinition(Part):
     """It has no effect, and AutoGen's files have it."""
 
 
+def _unknown(_name: str) -> Callable[..., bool]:
+    """Stands for a function where the form of a graph alone is checked."""
+    return bool
+
+
 class GraphDefinition(Part):
     """Which agent follows which."""
 
     nodes: dict[MemberName, NodeDefinition]
     default_start_node: MemberName | None = None
 
-    def made(self) -> DiGraph:
-        """The graph, which is not checked."""
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """The registered functions among the conditions of its edges."""
+        conditions = [edge.condition for node in self.nodes.values() for edge in node.edges]
+        return tuple(each.function for each in conditions if isinstance(each, FunctionDefinition))
+
+    def made(self, function: Callable[[str], Any] = _unknown) -> DiGraph:
+        """The graph, which is not checked.
+
+        Args:
+            function: Looks up registered functions; by default none of them can be called.
+        """
         data = self.model_dump(exclude_none=True)
         for name, node in data["nodes"].items():
             node.setdefault("name", name)
+            for edge in node.get("edges", ()):
+                if isinstance(edge.get("condition"), dict):
+                    edge["condition"] = function(edge["condition"]["function"])
         return DiGraph.model_validate(data)
 
 
@@ -127,10 +171,15 @@ class GraphFlowDefinition(BaseTeamDefinition):
         return [name for name in self.names if name not in self.graph.nodes]
 
     @property
+    def uses(self) -> Uses:
+        """The functions of its edges."""
+        return Uses(functions=self.graph.functions)
+
+    @property
     def links(self) -> tuple[Link, ...]:
         """The edges, with their conditions."""
         return tuple(
-            Link("flow", name, edge.target, edge.condition)
+            Link("flow", name, edge.target, edge.label)
             for name, node in self.graph.nodes.items()
             for edge in node.edges
         )

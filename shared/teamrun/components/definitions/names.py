@@ -12,6 +12,8 @@ __all__ = [
     "agents_of",
     "classes_of",
     "endless_of",
+    "functions_of",
+    "has_unseen_agents",
     "models_of",
     "names_of",
     "silent_of",
@@ -27,6 +29,21 @@ def models_of(team: TeamDefinition) -> set[str]:
 def classes_of(team: TeamDefinition) -> set[str]:
     """The registered classes of all agents."""
     return {name for part in _parts(team) for name in part.uses.agents}
+
+
+def functions_of(team: TeamDefinition) -> set[str]:
+    """The registered functions of all teams and conditions."""
+    found: set[str] = set()
+    for part in _parts(team):
+        found.update(part.uses.functions)
+        if isinstance(part, BaseTeamDefinition) and part.termination is not None:
+            found.update(part.termination.functions)
+    return found
+
+
+def has_unseen_agents(team: TeamDefinition) -> bool:
+    """Whether a team of the operator's own code is inside, whose agents it does not name."""
+    return any(part.has_unseen_agents for part in _parts(team))
 
 
 def tools_of(team: TeamDefinition) -> set[str]:

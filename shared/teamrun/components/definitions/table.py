@@ -55,8 +55,8 @@ class Kind(NamedTuple, Generic[PartT]):
     aliases: Mapping[str, str] = _NONE
     """Other names of its fields in documents, each with the field's own."""
     read: str = ""
-    """Of an agent: the function that reads it in the form that people write. All teams are read
-    alike, and so are conditions: a field means the same in each of them."""
+    """Of an agent: the function that reads it in the form that people write. All teams with
+    members are read alike, and so are conditions: a field means the same in each of them."""
     read_component: str | None = None
     """Of an agent: the function that reads its configuration in AutoGen component JSON."""
     mentions: Mapping[str, MentionKind] = _NO_MENTIONS
@@ -70,7 +70,9 @@ class Kind(NamedTuple, Generic[PartT]):
     @property
     def fields(self) -> dict[str, str]:
         """Every name that a field has in documents, with the field's own."""
-        return {**{name: name for name in self.model.model_fields}, **self.aliases}
+        model = self.model
+        own = {name: name for name in model.model_fields if name not in model.not_written}
+        return {**own, **self.aliases}
 
     @property
     def is_combined(self) -> bool:

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, field_validator
 from teamrun.components.definitions.base import (
     BaseAgentDefinition,
     BaseTeamDefinition,
+    FunctionName,
     Link,
     ModelName,
     ParticipantDefinition,
@@ -52,6 +53,10 @@ class SelectorDefinition(BaseTeamDefinition):
     max_selector_attempts: Count = Field(default=3, le=100)
     model_client_streaming: Switch = False
     model_context: ContextDefinition | None = None
+    selector_func: FunctionName | None = None
+    """A registered function that chooses in place of the model, or leaves it to the model."""
+    candidate_func: FunctionName | None = None
+    """A registered function that chooses between whom the model chooses."""
 
     @field_validator("participants")
     @classmethod
@@ -63,8 +68,9 @@ class SelectorDefinition(BaseTeamDefinition):
 
     @property
     def uses(self) -> Uses:
-        """The model that chooses."""
-        return Uses(models=(self.model,))
+        """The model that chooses, and the functions."""
+        functions = tuple(name for name in (self.selector_func, self.candidate_func) if name)
+        return Uses(models=(self.model,), functions=functions)
 
     @property
     def links(self) -> tuple[Link, ...]:

@@ -11,8 +11,8 @@ from teamrun.components.definitions.agents import (
 )
 from teamrun.components.definitions.base import AgentDefinition, BaseDelegateDefinition
 from teamrun.components.definitions.contexts import ContextDefinition
-from teamrun.components.definitions.custom_agents import CustomAgentEntry, is_dotted
 from teamrun.components.definitions.kinds import AGENTS, DELEGATES
+from teamrun.components.definitions.operator_code import CodeEntry, is_dotted
 from teamrun.components.definitions.table import load
 from teamrun.components.reading.fields import Fields, as_list, as_object, construct, read_fields
 from teamrun.components.reading.mentions import add_tool, check_handoffs
@@ -163,9 +163,9 @@ def read_custom(
     return agent if len(problems.found) == before else None
 
 
-def read_classes(raw: JsonMapping, where: str, problems: Problems) -> list[CustomAgentEntry]:
+def read_classes(raw: JsonMapping, where: str, problems: Problems) -> list[CodeEntry]:
     """The classes among the agents of the operator's file, by the keys of the agents."""
-    read: list[CustomAgentEntry] = []
+    read: list[CodeEntry] = []
     for name, item in raw.items():
         if not isinstance(item, Mapping) or "class" not in item:
             continue
@@ -179,9 +179,7 @@ def read_classes(raw: JsonMapping, where: str, problems: Problems) -> list[Custo
             if options is None
             else as_object(options, pointer(place, "options"), problems, what="'options'")
         )
-        read.append(
-            CustomAgentEntry(name=name, target=str(target), options=given or {}, where=place)
-        )
+        read.append(CodeEntry(name=name, target=str(target), options=given or {}, where=place))
     return read
 
 

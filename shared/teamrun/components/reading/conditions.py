@@ -10,6 +10,7 @@ from teamrun.components.definitions.table import ConditionKind
 from teamrun.components.reading.fields import Fields, as_list, as_object, construct, read_fields
 from teamrun.components.reading.mentions import Mention
 from teamrun.components.reading.problems import Problems, did_you_mean, listed, pointer, shown
+from teamrun.components.reading.scope import Scope
 from teamrun.json_types import JsonMapping
 
 __all__ = ["ConditionReader", "combined"]
@@ -30,7 +31,8 @@ def combined(
 class ConditionReader:
     """Reads conditions, and collects the names that they mention."""
 
-    def __init__(self, problems: Problems) -> None:
+    def __init__(self, scope: Scope, problems: Problems) -> None:
+        self._scope = scope
         self._problems = problems
         self.mentions: list[Mention] = []
 
@@ -68,6 +70,8 @@ class ConditionReader:
         values = {**fields.values, "type": kind.type}
         condition = construct(kind.model, fields, values, self._problems)
         if condition is not None:
+            for name in condition.functions:
+                self._scope.check_function(name, fields.place("function"), self._problems)
             self.mentions += _mentions(kind, dict(condition), fields)
         return condition
 
@@ -98,10 +102,6 @@ class ConditionReader:
                 f"'type' is needed: one of {simple}; such as {_example('TERMINATE')}."
                 if meant is None
                 else f"'type' is needed: write {meant}."
-            )
-        elif kind == "functional":
-            detail = (
-                "'type': a functional condition is Python code, which a definition cannot contain."
             )
         else:
             hint = did_you_mean(str(kind), CONDITIONS.names) or f" There are {simple}."

@@ -50,7 +50,7 @@ def check_mentions(
     """
     agents = [heard for member in members for heard in _heard(member.definition)]
     unread = [agent for agent in agents if isinstance(agent, UnreadDefinition)]
-    has_custom_agents = any(agent.uses.agents for agent in agents)
+    has_custom_agents = any(agent.uses.agents or agent.has_unseen_agents for agent in agents)
     known = _known(agents)
     known["speaker"] = {name for member in members for name in _names_in(member.definition)}
     for mention in mentions:

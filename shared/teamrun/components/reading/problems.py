@@ -29,6 +29,7 @@ ProblemCode = Literal[
     "unknown_agent",
     "unknown_model",
     "unknown_tool",
+    "unknown_function",
     "unknown_provider",
     "unknown_version",
     "source_not_allowed",

@@ -51,6 +51,8 @@ class Scope(NamedTuple):
     """Registered tools."""
     agents: Collection[str] = ()
     """Registered custom agents."""
+    functions: Collection[str] = ()
+    """Registered functions."""
     model_is_known: Callable[[str], bool] = _no
     """Takes model names beyond `models`: `provider:model` in the operator's file."""
     profile_of: Callable[[str, Collection[str]], str | None] = _none
@@ -118,6 +120,27 @@ class Scope(NamedTuple):
             where,
             "unknown_agent",
             f"There is no custom agent {shown(name)}.{hint} Registered: {listed(self.agents)}.",
+        )
+
+    def check_function(self, name: object, where: str, problems: Problems) -> None:
+        """Add a problem if the function is not registered."""
+        if not isinstance(name, str) or name in self.functions or problems.is_in(where):
+            return
+        if ":" in name or "." in name:
+            problems.add(
+                where,
+                "source_not_allowed",
+                f"{shown(name)} names a module; only functions that the operator registered under"
+                f" 'functions' are taken: {listed(self.functions)}.",
+            )
+            return
+        if "functions" in self.unread:
+            return
+        hint = did_you_mean(name, self.functions)
+        problems.add(
+            where,
+            "unknown_function",
+            f"There is no function {shown(name)}.{hint} Registered: {listed(self.functions)}.",
         )
 
     def check_tool(self, name: object, where: str, problems: Problems) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple, cast
 from teamrun.components.definitions.base import ConditionDefinition
 from teamrun.components.definitions.contexts import ContextDefinition
 from teamrun.components.definitions.kinds import AGENTS, TEAMS
-from teamrun.components.definitions.table import TeamKind
+from teamrun.components.definitions.table import TeamKind, load
 from teamrun.components.reading.agents import read_agent, read_context
 from teamrun.components.reading.conditions import ConditionReader
 from teamrun.components.reading.fields import Fields, as_list, as_object, construct, read_fields
@@ -56,13 +56,21 @@ class TeamReader:
             self.problems.add(where, "too_large", detail)
             return None
         opened = self.opened(raw, where)
-        return None if opened is None else self._read(opened, name, depth)
+        if opened is None:
+            return None
+        if opened.kind.read:
+            read = load(opened.kind.read)
+            return read(opened, self.scope, self.problems, name=name)
+        return self._read(opened, name, depth)
 
     def opened(self, raw: Any, where: str) -> Opened | None:
         """A team whose kind is known; None: a problem was added. Another form replaces this."""
         source = as_object(raw, where, self.problems, what="a team")
-        kind = None if source is None else self._kind(source.get("type"), pointer(where, "type"))
-        return None if source is None or kind is None else Opened(kind, source, where, kind.fields)
+        if source is None:
+            return None
+        usual = "custom_team" if "function" in source else None
+        kind = self._kind(source.get("type", usual), pointer(where, "type"))
+        return None if kind is None else Opened(kind, source, where, kind.fields)
 
     def member(self, raw: Any, where: str, depth: int) -> Member | None:
         """A member of a team; None: a problem was added. Another form replaces this."""
@@ -117,6 +125,7 @@ class TeamReader:
         mentions = self._put_termination(fields, values) + self._put_output(fields, values)
         lacking = self._put_model(kind, known, fields, values)
         self._put_context(fields, values)
+        self._check_functions(fields)
         team = construct(
             kind.model,
             fields,
@@ -179,7 +188,7 @@ class TeamReader:
         raw = values.pop("termination", None)
         if raw is None:
             return []
-        reader = ConditionReader(self.problems)
+        reader = ConditionReader(self.scope, self.problems)
         where = fields.place("termination")
         values["termination"] = self.condition(raw, where, reader)
         return reader.mentions
@@ -227,6 +236,16 @@ class TeamReader:
         raw = values.get("model_context")
         if raw is not None:
             values["model_context"] = self.context(raw, fields.place("model_context"))
+
+    def _check_functions(self, fields: Fields) -> None:
+        for field in ("selector_func", "candidate_func"):
+            name = fields.values.get(field)
+            self.scope.check_function(name, fields.place(field), self.problems)
+        if (graph := fields.values.get("graph")) is not None:
+            # Imported late: few teams have a graph.
+            from teamrun.components.reading.graphs import check_edges
+
+            check_edges(graph, fields.place("graph"), self.scope, self.problems)
 
     def _kind(self, written: Any, where: str) -> TeamKind | None:
         kind = TEAMS.named(written)

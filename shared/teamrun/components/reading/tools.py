@@ -6,7 +6,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from teamrun.components.definitions.base import ToolName
-from teamrun.components.definitions.custom_agents import is_dotted
+from teamrun.components.definitions.operator_code import is_dotted
 from teamrun.components.definitions.table import load
 from teamrun.components.definitions.tools import PLANNED_TOOLS, TOOLS, ToolEntry
 from teamrun.components.reading.fields import as_object, construct, read_fields

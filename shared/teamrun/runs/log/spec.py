@@ -156,6 +156,8 @@ class RunSpec(BaseModel):
     """The registered tools that the definition uses, with their digests."""
     agents: dict[str, str] = {}
     """The registered custom agents that the definition uses, with their digests."""
+    functions: dict[str, str] = {}
+    """The registered functions that the definition uses, with their digests."""
     input: str | RunInput
     metadata: Metadata = {}
     tags: list[str] = []

@@ -404,6 +404,7 @@ def _spec(
         temperature=request.overrides.temperature,
         tools=resolved.tools,
         agents=resolved.agents,
+        functions=resolved.functions,
         input=request.input,
         metadata=request.metadata,
         tags=request.tags,

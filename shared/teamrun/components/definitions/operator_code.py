@@ -1,19 +1,19 @@
-"""Registered classes of agents as data."""
+"""What the operator's file says of Python code: names of the form `package.module:name`."""
 
 import re
 from typing import Final, NamedTuple
 
 from teamrun.json_types import JsonMapping
 
-__all__ = ["CustomAgentEntry", "is_dotted"]
+__all__ = ["CodeEntry", "is_dotted"]
 
 _DOTTED: Final = r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*"
 
 _NONE: Final[JsonMapping] = {}
 
 
-class CustomAgentEntry(NamedTuple):
-    """A custom agent as the operator's file describes it."""
+class CodeEntry(NamedTuple):
+    """A class or a function as the operator's file describes it."""
 
     name: str
     target: str
