@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.golden.shapes import AGENTS, SHAPES
+from tests.golden.shapes import AGENTS, FUNCTIONS, SHAPES, team_in_python
 from tests.golden.shapes import TOOLS as TOOLS_OF_SHAPES
 from tests.support.runs import TENANT, Cluster, duo, solo
 from tests.support.team_cases import progress
@@ -191,7 +191,13 @@ def cases() -> dict[str, Case]:
 def cluster_of(team: Mapping[str, Any], script: dict[str, list[Any]], **parts: Any) -> Cluster:
     """A deployment in this process that has the tools and the agents of all cases."""
     model = ScriptedModel(script, record=True)
-    registry = Registry.of(teams={"team": team}, models={"m": model}, tools=TOOLS, agents=AGENTS)
+    registry = Registry.of(
+        teams={"team": team},
+        models={"m": model},
+        tools=TOOLS,
+        agents=AGENTS,
+        functions={**FUNCTIONS, "made": team_in_python(COUNT)},
+    )
     return Cluster({}, team={}, model=model, registry=registry, **parts)
 
 

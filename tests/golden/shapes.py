@@ -1,16 +1,22 @@
 """Cases of golden logs for each form of team: with inner teams, joins, cycles, judges, people."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tests.support.random_teams import Counter
 
+from teamrun.agents import AssistantAgent
 from teamrun.code import CodeExecutionTool, CodeExecutor
+from teamrun.conditions.base import SimpleTermination
 from teamrun.core.cancellation import CancellationToken
+from teamrun.core.protocols import AnyMessage
 from teamrun.messages.code import CodeBlock, CodeResult
+from teamrun.models import ChatCompletionClient
+from teamrun.teams import BaseGroupChat, RoundRobinGroupChat, SelectorGroupChat
+from teamrun.testing import ScriptedModel
 from teamrun.tools.base import Tool
 
-__all__ = ["AGENTS", "SHAPES", "TOOLS"]
+__all__ = ["AGENTS", "FUNCTIONS", "SHAPES", "TOOLS", "team_in_python"]
 
 Json = dict[str, Any]
 
@@ -24,6 +30,51 @@ class _Echo(CodeExecutor):
         code = code_blocks[-1].code.strip()
         return CodeResult(exit_code=int(code == "fail"), output=code)
 
+
+def _pick(messages: Sequence[AnyMessage]) -> str | None:
+    """The one who counts, after the task."""
+    return "c" if messages[-1].source == "user" else None
+
+
+async def _among(messages: Sequence[AnyMessage]) -> list[str]:
+    return ["a", "c"]
+
+
+class _Spoken(SimpleTermination):
+    """Stops at the fourth item, and has to remember how many there were."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._heard = 0
+
+    def _check(self, messages: Sequence[AnyMessage]) -> str | None:
+        self._heard += len(messages)
+        return f"{self._heard} heard" if self._heard > 3 else None
+
+    def _counted(self) -> Json:
+        return {"heard": self._heard}
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        self._heard = state.get("heard", 0)
+
+
+def team_in_python(tool: Tool) -> Callable[[ChatCompletionClient], BaseGroupChat]:
+    """A function that makes a team with an agent of a class of its own and an inner team."""
+
+    def made(model_client: ChatCompletionClient) -> BaseGroupChat:
+        c = AssistantAgent("c", model_client, tools=[tool])
+        inner = RoundRobinGroupChat([AssistantAgent("a", model_client)], name="inner", max_turns=1)
+        return SelectorGroupChat(
+            [inner, c, Counter("own", ScriptedModel(["more"] * 9))],
+            model_client,
+            selector_func=_pick,
+            termination_condition=_Spoken(),
+        )
+
+    return made
+
+
+FUNCTIONS: dict[str, Any] = {"pick": _pick, "among": _among, "Spoken": _Spoken}
 
 TOOLS: list[Tool] = [CodeExecutionTool(_Echo())]
 AGENTS = {"counter": Counter}
@@ -113,6 +164,21 @@ SHAPES: dict[str, tuple[Json, dict[str, list[Any]]]] = {
     "managed": (
         team("hierarchical", "acb", manager="b", rounds=2),
         lines("a", b=["a: go\nc: count", "c: again", "Done"], c=[CALL, CALL]),
+    ),
+    "functions": (
+        team(
+            "selector_group_chat",
+            "ac",
+            model="m",
+            selector_func="pick",
+            candidate_func="among",
+            termination={"type": "functional", "function": "Spoken"},
+        ),
+        lines("a", c=["c0", CALL], selector=["c", "a"]),
+    ),
+    "python": (
+        {"type": "custom_team", "function": "made", "model": "m", "max_turns": 4},
+        lines("a", c=["c0", CALL, CALL], selector=["own", "c"]),
     ),
     "cycle": (
         team("graph_flow", "abcde", graph=_GRAPH, max_turns=12),

@@ -173,7 +173,10 @@ def made(model_client):
     agent = AssistantAgent("a", model_client, tools=[FunctionTool(pay, "Pay.", effects="write")])
     members = [agent, AssistantAgent("b", model_client), inner]
     return SelectorGroupChat(
-        members, model_client, selector_func=pick, candidate_func=among,
+        members,
+        model_client,
+        selector_func=pick,
+        candidate_func=lambda messages: ["a"] if messages[-1].source == "b" else ["b", "inner"],
         termination_condition=MaxMessageTermination(9),
     )
 

@@ -11,7 +11,7 @@ from teamrun.components.definitions.kinds import TEAMS
 from teamrun.components.registry import Registry
 from teamrun.testing import ScriptedModel
 
-REGISTRY = Registry.of(teams={}, models={"m": ScriptedModel([])})
+REGISTRY = Registry.of(teams={}, models={"m": ScriptedModel([])}, functions={"made": bool})
 
 
 def agent(name: str, **more: Any) -> dict[str, Any]:
@@ -150,7 +150,7 @@ CASES = {
     "a team in Python": Case(
         {"type": "custom_team", "function": "made"},
         [],
-        ['  n0["team (custom_team)"]'],
+        ['  n0["crew (custom_team)"]'],
     ),
     "society of mind": Case(
         {

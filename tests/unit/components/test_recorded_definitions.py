@@ -31,6 +31,7 @@ def registry() -> Registry:
         models={"main": ScriptedModel([]), "gpt-4o": ScriptedModel([])},
         tools=[FunctionTool(look_up, "Look.")],
         agents={"own": BaseChatAgent},
+        functions={"pick": bool},
     )
 
 

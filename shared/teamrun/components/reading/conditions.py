@@ -68,10 +68,10 @@ class ConditionReader:
             source, where, kind.fields, self._problems, what=f"{kind.type} termination"
         )
         values = {**fields.values, "type": kind.type}
+        function = fields.values.get("function")
+        self._scope.check_function(function, fields.place("function"), self._problems)
         condition = construct(kind.model, fields, values, self._problems)
         if condition is not None:
-            for name in condition.functions:
-                self._scope.check_function(name, fields.place("function"), self._problems)
             self.mentions += _mentions(kind, dict(condition), fields)
         return condition
 

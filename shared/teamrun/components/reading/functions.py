@@ -15,6 +15,7 @@ __all__ = ["read_custom_team", "read_functions", "read_team_functions"]
 
 _FUNCTION: Final = {name: name for name in ("function", "options")}
 
+
 def read_functions(raw: Any, where: str, problems: Problems) -> list[CodeEntry]:
     """The section `functions` of the file."""
     read: list[CodeEntry] = []
