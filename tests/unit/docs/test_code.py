@@ -29,7 +29,7 @@ from teamrun.webhooks.requests import WebhookRequest
 from teamrun_api.bodies import parse_body
 from teamrun_api.schemas import CancelRequest, ResumeRequest, ValidateRequest
 
-SECTIONS = {"version", "models", "tools", "agents", "teams"}
+SECTIONS = {"version", "models", "tools", "functions", "agents", "teams"}
 ENVIRON = {"COMPANY": "Example"}
 BODIES = {
     "POST /v1/runs": RunRequest,

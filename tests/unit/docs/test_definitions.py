@@ -16,6 +16,7 @@ from teamrun.components.definitions import (
     code_executor,
     composed,
     contexts,
+    custom_teams,
     graphs,
     profiles,
     staged,
@@ -54,6 +55,10 @@ CASES: dict[str, tuple[type[BaseModel], set[str]]] = {
     "### `selector_group_chat`": (teams.SelectorDefinition, SHARED),
     "### `graph_flow`": (graphs.GraphFlowDefinition, SHARED),
     "### `magentic_one`": (MagenticOneDefinition, SHARED - {"max_turns"}),
+    "### `custom_team`": (
+        custom_teams.CustomTeamDefinition,
+        {"type", *custom_teams.CustomTeamDefinition.not_written},
+    ),
     "### `concurrent`": (staged.ConcurrentDefinition, SHARED),
     "### `hierarchical`": (staged.HierarchicalDefinition, SHARED),
     "### `debate`": (staged.DebateDefinition, SHARED),
@@ -102,7 +107,8 @@ def refused_fields(team: dict[str, Any]) -> set[str]:
     TEAMS.types,
 )
 def test_teams_take_every_name_of_their_fields(kind: str) -> None:
-    headings = ["### `round_robin_group_chat`", *({f"### `{kind}`"} & CASES.keys())]
+    shared = [] if kind == "custom_team" else ["### `round_robin_group_chat`"]
+    headings = [*shared, *({f"### `{kind}`"} & CASES.keys())]
     names = {
         name for heading in headings for row in PAGE.table(heading) for name in names_in(row[0])
     }

@@ -127,7 +127,9 @@ def registry(folder: Path, script: dict[str, list[Any]]) -> Registry:
 def test_every_picture_is_of_a_team_that_runs_here() -> None:
     assert len(PICTURES) == len(NAMES)
     assert set(NAMES) == RUNS.keys()
-    assert {team["type"] for team in team_file["teams"].values()} == set(TEAMS.types)
+    assert {team["type"] for team in team_file["teams"].values()} == set(TEAMS.types) - {
+        "custom_team"  # its members are not visible, so there is no picture
+    }
 
 
 @pytest.mark.parametrize(("name", "picture"), list(zip(NAMES, PICTURES, strict=True)), ids=NAMES)

@@ -51,5 +51,5 @@ def check_keeps_its_counts(condition: TerminationCondition | None) -> None:
     if kind.save_state is base.save_state or kind.load_state is base.load_state:
         raise UsageError(
             f"The condition {kind.__name__} has no save_state and load_state of its own, so a run"
-            " that continues in another worker would lose its counts; write both"
+            " that continues in another worker would lose its counts. Write both."
         )
