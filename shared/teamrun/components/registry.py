@@ -251,12 +251,7 @@ class Registry:
                 the pointer is `/team`.
         """
         problems = Problems()
-        scope = Scope(
-            models=self._models,
-            tools=self._tools,
-            agents=self._agents,
-            functions=self._functions,
-        )
+        scope = Scope(self._models, self._tools, self._agents, self._functions)
         for names, check in (
             (models_of(definition), scope.check_model),
             (tools_of(definition), scope.check_tool),
@@ -499,12 +494,8 @@ class Registry:
         self, tools: Iterable[str], agents: Iterable[str], functions: Iterable[str]
     ) -> list[Problem]:
         found: list[Problem] = []
-        of_code: tuple[tuple[ToolTable | CodeTable, Iterable[str]], ...] = (
-            (self._tools, tools),
-            (self._agents, agents),
-            (self._functions, functions),
-        )
-        for table, names in of_code:
+        tables: tuple[ToolTable | CodeTable, ...] = (self._tools, self._agents, self._functions)
+        for table, names in zip(tables, (tools, agents, functions), strict=True):
             for name in sorted(names):
                 try:
                     table.get(name)

@@ -33,8 +33,6 @@ class CustomTeamDefinition(BaseTeamDefinition):
         }
     )
     """What its code decides."""
-    ends_itself: ClassVar[bool] = True
-    """Its code says when; it may have conditions that are not known here."""
 
     @property
     def uses(self) -> Uses:
