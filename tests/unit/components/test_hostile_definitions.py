@@ -4,6 +4,7 @@ import copy
 import json
 from typing import Any, cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.examples import examples
@@ -68,6 +69,41 @@ COMPONENT: dict[str, Any] = {
         },
     },
 }
+WITH_TOOLS: dict[str, Any] = {
+    "provider": "autogen_agentchat.teams.Swarm",
+    "config": {
+        "participants": [
+            {
+                "provider": "autogen_agentchat.agents.AssistantAgent",
+                "config": {
+                    "name": "a",
+                    "model_client": "main",
+                    "handoffs": [{"target": "user"}],
+                    "tools": [
+                        {
+                            "provider": "autogen_ext.tools.http.HttpTool",
+                            "component_type": "tool",
+                            "label": "HttpTool",
+                            "config": {"name": "look_up"},
+                        },
+                        {
+                            "provider": "autogen_core.tools.FunctionTool",
+                            "config": {"name": "look_up", "source_code": "..."},
+                        },
+                    ],
+                    "model_context": {
+                        "provider": "autogen_core.model_context.BufferedChatCompletionContext",
+                        "config": {"buffer_size": 3},
+                    },
+                    "memory": [
+                        {"provider": "autogen_core.memory.ListMemory", "config": {"name": "m"}}
+                    ],
+                },
+            }
+        ]
+    },
+}
+EACH_TYPE: list[Any] = [None, True, 1, 1.5, "text", [], {}, [[]], {"type": []}, {"provider": {}}]
 REGISTRY = Registry.of(models={"main": ScriptedModel([])}, teams={})
 
 names = st.sampled_from(
@@ -133,3 +169,12 @@ def test_a_document_with_one_value_exchanged_is_a_team_or_a_definition_error(
     path = places(document)[1:][pick % (len(places(document)) - 1)]
 
     check(put(document, path, value))
+
+
+@pytest.mark.parametrize("value", EACH_TYPE, ids=repr)
+@pytest.mark.parametrize("document", [VALID, COMPONENT, WITH_TOOLS], ids=["ours", "form", "tools"])
+def test_a_value_of_each_json_type_in_each_place_is_a_team_or_a_definition_error(
+    document: dict[str, Any], value: Any
+) -> None:
+    for path in places(document)[1:]:
+        check(put(document, path, value))

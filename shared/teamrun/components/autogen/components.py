@@ -144,7 +144,7 @@ def read_tools(
         several = [] if bench is None else [(place, bench)]
     for at, item in several:
         reader.read_bench(item, at)
-    return reader.tools
+    return list(reader.tools.values())
 
 
 class _ToolReader:
@@ -153,7 +153,7 @@ class _ToolReader:
     def __init__(self, scope: Scope, problems: Problems) -> None:
         self._scope = scope
         self._problems = problems
-        self.tools: list[str | BaseDelegateDefinition] = []
+        self.tools: dict[str, str | BaseDelegateDefinition] = {}
 
     def read(self, raw: Any, where: str) -> None:
         """A list of tools, or none."""
@@ -181,7 +181,7 @@ class _ToolReader:
             tool = _registered(raw, where, self._scope, self._problems)
         else:
             tool = _tool(raw, where, self._scope, self._problems)
-        if isinstance(tool, str) and tool in self.tools:
+        if isinstance(tool, str) and self.tools.get(tool) == tool:
             detail = f"The registered tool {shown(tool)} occurs twice; the agent has it once."
             self._problems.warn(where, detail)
         elif tool is not None:
@@ -226,7 +226,8 @@ def _name_of_other(raw: Any) -> str | None:
     """The name of the tool that a component which is not converted stands for, if it has one."""
     source = cast("JsonObject", raw) if isinstance(raw, dict) else {}
     config: Any = source.get("config")
-    if source.get("provider") not in UNSUPPORTED or not isinstance(config, dict):
+    # A provider that is no text may not be a key of a table.
+    if str(source.get("provider")) not in UNSUPPORTED or not isinstance(config, dict):
         return None
     written = cast("JsonObject", config)
     inner: Any = written.get("tool")  # of an adapter of MCP
