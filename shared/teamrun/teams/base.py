@@ -76,7 +76,8 @@ class BaseGroupChat(Turns, ComponentBase[BaseModel]):
         agents: Another name of `participants`.
 
     Raises:
-        ValueError: There is no participant, or two have one name.
+        ValueError: There is no participant, two have one name, or one has the name under which
+            the state of the team is saved, such as `RoundRobinGroupChatManager`.
     """
 
     DEFAULT_NAME: ClassVar[str]

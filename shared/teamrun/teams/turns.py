@@ -103,6 +103,11 @@ class Turns(ABC):
             raise ValueError("At least one participant is required.")
         self._name = name or type(self).__name__
         self._manager_name = self._manager_class or f"{type(self).__name__}Manager"
+        if self._manager_name in self._seats:
+            raise ValueError(
+                f"No participant may be named {self._manager_name!r}: the state of the team is"
+                " saved under this name. Give it another name."
+            )
         self._ending = Ending(termination_condition, max_turns)
         self._emit_team_events = emit_team_events
         self._thread: list[AnyMessage] = []

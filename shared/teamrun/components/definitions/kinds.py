@@ -127,6 +127,7 @@ TEAMS: Final = Table(
         aliases=_TEAM_ALIASES,
         build=f"{_BUILDING}.swarm:build_swarm",
         autogen=COMPONENTS["Swarm"].provider,
+        manager="SwarmGroupChatManager",
     ),
     TeamKind(
         "graph_flow",
@@ -135,6 +136,7 @@ TEAMS: Final = Table(
         aliases=_TEAM_ALIASES,
         build=f"{_BUILDING}.graph_flow:build_graph_flow",
         autogen=COMPONENTS["GraphFlow"].provider,
+        manager="GraphManager",
     ),
     TeamKind(
         "magentic_one",
@@ -143,6 +145,7 @@ TEAMS: Final = Table(
         aliases=_TEAM_ALIASES,
         build=f"{_BUILDING}.magentic_one:build_magentic_one",
         autogen=COMPONENTS["MagenticOneGroupChat"].provider,
+        manager="MagenticOneOrchestrator",
     ),
     TeamKind(
         "custom_team",

@@ -61,6 +61,9 @@ class Kind(NamedTuple, Generic[PartT]):
     """Of an agent: the function that reads its configuration in AutoGen component JSON."""
     mentions: Mapping[str, MentionKind] = _NO_MENTIONS
     """Of a condition: the fields that name something of the team."""
+    manager: str = ""
+    """Of a team: the name under which its state is saved, beside the states of its members; by
+    default that of its class and `Manager`."""
 
     @property
     def model(self) -> PartClass[PartT]:
@@ -73,6 +76,11 @@ class Kind(NamedTuple, Generic[PartT]):
         model = self.model
         own = {name: name for name in model.model_fields if name not in model.not_written}
         return {**own, **self.aliases}
+
+    @property
+    def manager_name(self) -> str:
+        """Of a team: the name under which its state is saved; no member may have it."""
+        return self.manager or f"{self.names[0]}Manager"
 
     @property
     def is_combined(self) -> bool:

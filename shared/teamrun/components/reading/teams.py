@@ -1,6 +1,6 @@
 """Teams as people write them, in the operator's file or a request, read into the canonical form."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, cast
 
 from teamrun.components.definitions.base import ConditionDefinition
@@ -117,6 +117,13 @@ class TeamReader:
         members = self._members(fields, depth, "agents" if is_ours else "participants")
         known_members = [member for member in members if member is not None]
         all_known = len(known_members) == len(members)
+        for member in known_members:
+            if member.definition.name == kind.manager_name:
+                detail = (
+                    f"No member of a {kind.type} may be named {kind.manager_name!r}: the state of"
+                    " the team is saved under this name. Give it another name."
+                )
+                self.problems.add(pointer(member.where, "name"), "invalid_definition", detail)
         if all_known:
             values["participants"] = tuple(member.definition for member in known_members)
         else:  # not some of them, or others would seem not to exist
@@ -153,13 +160,15 @@ class TeamReader:
         if self.problems.is_in(where) and not items:
             return [None]
         members: list[Member | None] = []
+        names: set[str] = set()
         for index, item in enumerate(items):
             place = pointer(where, index)
             member = self.member(item, place, depth) or _unread(item, place)
-            if member is not None and member.definition.name in _names(members):
-                name = member.definition.name
+            name = None if member is None else member.definition.name
+            if name in names:
                 detail = f"Two members are named {name!r}; give one of them another name."
                 self.problems.add(place, "invalid_definition", detail)
+            names |= set() if name is None else {name}
             members.append(member)
         return members
 
@@ -281,7 +290,3 @@ def _unread(raw: Any, where: str) -> Member | None:
         return None
     has_members = not _COMPOSED.isdisjoint(fields)
     return Member(UnreadDefinition(name=name, has_members=has_members), where)
-
-
-def _names(members: Sequence[Member | None]) -> set[str]:
-    return {member.definition.name for member in members if member is not None}
