@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from pydantic_core import to_json
@@ -37,7 +38,7 @@ from teamrun.catalog.requests import (
     check_alias,
 )
 from teamrun.catalog.stored import StoredTeams
-from teamrun.components.catalog import Teams
+from teamrun.components.catalog import Teams, reading
 from teamrun.components.registry import Registry, Resolved
 from teamrun.components.resources import TeamSummary
 from teamrun.core.clock import Clock
@@ -127,7 +128,7 @@ class TeamService(TeamQueries):
             IdempotencyConflict: The key was used with another request.
             TeamDeleted: The key was used for a team that has been deleted.
         """
-        resolved = self._read(request.team_spec, at)
+        resolved = await self._read(request.team_spec, at)
         name = request.name or own_name(request.team_spec)
         hash_, team_id, replayed = request_digest(request), new_id("team"), False
         place = None if key is None else idempotency_key(tenant, _SCOPE, key)
@@ -263,7 +264,7 @@ class TeamService(TeamQueries):
         """
         self._check_own(name)
         team = await self._team(tenant, name)
-        resolved = self._read(request.team_spec, at)
+        resolved = await self._read(request.team_spec, at)
         base, used, place = team.latest, None, ""
         record = KeyRecord(request_hash=request_digest(request), team_id=team.id, base=base)
         if key is not None:
@@ -414,9 +415,9 @@ class TeamService(TeamQueries):
                 " a new key."
             )
 
-    def _read(self, spec: JsonMapping, at: str) -> Resolved:
+    async def _read(self, spec: JsonMapping, at: str) -> Resolved:
         try:
-            return self._registry.resolve(team_spec=spec)
+            return await reading(spec, partial(self._registry.resolve, team_spec=spec))
         except DefinitionError as error:
             raise placed(error, at) from None
 

@@ -7,17 +7,26 @@ those that clients have stored. The service of runs and
 the HTTP API use `Teams`, not a registry, to find teams.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final, Protocol, TypeVar
 
 from teamrun.components.definitions.base import TeamDefinition
+from teamrun.components.reading.bounds import is_within
 from teamrun.components.reading.problems import Problem
 from teamrun.components.registry import Registry, Resolved
 from teamrun.components.resources import DefinitionProblem, Note, TeamSummary, Validation
 from teamrun.errors import DefinitionError
 from teamrun.json_types import JsonMapping
 
-__all__ = ["Catalog", "RegisteredTeams", "Teams"]
+__all__ = ["Catalog", "RegisteredTeams", "Teams", "reading"]
+
+ResultT = TypeVar("ResultT")
+
+_FEW_VALUES: Final = 500
+_LEVELS: Final = 48
+"""A definition within both is read in a few milliseconds."""
 
 
 class Catalog(Protocol):
@@ -108,7 +117,8 @@ class Teams:
         """
         if team is not None and team_spec is None:
             return await self._catalog.resolve(tenant, team)
-        return self._registry.resolve(team=team, team_spec=team_spec, model=model)
+        resolve = partial(self._registry.resolve, team=team, team_spec=team_spec, model=model)
+        return await reading(team_spec, resolve)
 
     def overridden(
         self, name: str, definition: TeamDefinition, *, model: str | None, max_turns: int | None
@@ -129,12 +139,7 @@ class Teams:
             Unavailable: The catalog does not respond.
         """
         if team is None or team_spec is not None:
-            found = self._registry.validate(team=team, team_spec=team_spec)
-            if not found.valid:
-                return found
-            resolved = self._registry.resolve(team=team, team_spec=team_spec)
-            notes = self._doubts(resolved, "/team_spec")
-            return found.model_copy(update={"warnings": [*found.warnings, *notes]})
+            return await reading(team_spec, partial(self._validated, team, team_spec))
         try:
             resolved = await self._catalog.resolve(tenant, team)
         except DefinitionError as error:
@@ -144,6 +149,14 @@ class Teams:
             )
         notes = self._registry.notes(resolved.definition, "/team")
         return Validation(valid=True, warnings=[*notes, *self._doubts(resolved, "/team")])
+
+    def _validated(self, team: str | None, team_spec: JsonMapping | None) -> Validation:
+        found = self._registry.validate(team=team, team_spec=team_spec)
+        if not found.valid:
+            return found
+        resolved = self._registry.resolve(team=team, team_spec=team_spec)
+        notes = self._doubts(resolved, "/team_spec")
+        return found.model_copy(update={"warnings": [*found.warnings, *notes]})
 
     def _doubts(self, resolved: Resolved, where: str) -> list[Note]:
         texts = self._registry.doubts(resolved.definition)
@@ -164,3 +177,17 @@ class Teams:
             Unavailable: The catalog does not respond.
         """
         return await self._catalog.summary(tenant, name)
+
+
+async def reading(spec: JsonMapping | None, read: Callable[[], ResultT]) -> ResultT:
+    """The result of reading a definition; a large one is read in a thread.
+
+    The process serves other requests meanwhile.
+
+    Args:
+        spec: The definition; None: a registered team, which is read already.
+        read: Reads it.
+    """
+    if spec is None or is_within(spec, values=_FEW_VALUES, levels=_LEVELS):
+        return read()
+    return await asyncio.to_thread(read)

@@ -197,7 +197,7 @@ def _without_none(values: JsonMapping) -> JsonObject:
 def _tools(
     raw: Any, where: str, scope: Scope, problems: Problems
 ) -> list[str | BaseDelegateDefinition]:
-    tools: list[str | BaseDelegateDefinition] = []
+    tools: dict[str, str | BaseDelegateDefinition] = {}
     for index, item in enumerate(as_list(raw, where, problems, what="'tools'")):
         place = pointer(where, index)
         if isinstance(item, Mapping):
@@ -209,7 +209,7 @@ def _tools(
         else:
             scope.check_tool(item, place, problems)
             add_tool(tools, item, place, problems)
-    return tools
+    return list(tools.values())
 
 
 def _delegate(

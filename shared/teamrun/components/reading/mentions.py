@@ -12,6 +12,10 @@ from teamrun.components.reading.scope import Member, UnreadDefinition
 __all__ = ["Mention", "add_tool", "check_handoffs", "check_mentions"]
 
 
+_MOST_STRANGERS: Final = 50
+"""The number of unknown names that are compared with those of a team."""
+
+
 class Mention(NamedTuple):
     """A name in a condition, or in a team's `output`."""
 
@@ -53,12 +57,16 @@ def check_mentions(
     has_custom_agents = any(agent.uses.agents or agent.has_unseen_agents for agent in agents)
     known = _known(agents)
     known["speaker"] = {name for member in members for name in _names_in(member.definition)}
+    all_known = {kind: listed(names) for kind, names in known.items()} if mentions else {}
+    strangers = 0
     for mention in mentions:
         names = known[mention.kind]
         if mention.name in names or (unread and _may_have(unread, mention)):
             continue
+        strangers += 1
+        hint = did_you_mean(mention.name, names) if strangers <= _MOST_STRANGERS else ""
         detail = _REMEDIES[mention.kind].format(
-            name=shown(mention.name), hint=did_you_mean(mention.name, names), known=listed(names)
+            name=shown(mention.name), hint=hint, known=all_known[mention.kind]
         )
         if has_custom_agents or (exported and mention.kind != "speaker"):
             problems.warn(mention.where, detail)
@@ -68,19 +76,19 @@ def check_mentions(
 
 
 def add_tool(
-    tools: list[str | BaseDelegateDefinition],
+    tools: dict[str, str | BaseDelegateDefinition],
     tool: str | BaseDelegateDefinition,
     where: str,
     problems: Problems,
 ) -> None:
-    """Append a tool of an agent, or note that it has one of that name already."""
+    """Add a tool of an agent under its name, or note that it has one of that name already."""
     name = _name_of(tool)
-    if name in map(_name_of, tools):
+    if name in tools:
         remedy = "Leave one out." if isinstance(tool, str) else "Give one of them another name."
         detail = f"The tool {shown(name)} occurs twice. {remedy}"
         problems.add(where, "invalid_definition", detail)
     else:
-        tools.append(tool)
+        tools[name] = tool
 
 
 def _name_of(tool: str | BaseDelegateDefinition) -> str:
@@ -148,14 +156,16 @@ def _known(agents: Sequence[ParticipantDefinition]) -> dict[MentionKind, set[str
 
 def _note_strangers(members: Sequence[Member], problems: Problems) -> None:
     """Warn of handoffs to a person whose name is nearly a member's: it may be misspelt."""
-    names = [member.definition.name for member in members]
+    names = {member.definition.name for member in members}
+    hints: dict[str, str] = {}
     for member in members:
         if not isinstance(member.definition, AssistantDefinition):
             continue
         for index, handoff in enumerate(member.definition.handoffs):
             target = handoff.target
-            hint = "" if target in names else did_you_mean(target, names)
-            if hint:
+            if target not in names and target not in hints and len(hints) < _MOST_STRANGERS:
+                hints[target] = did_you_mean(target, names)
+            if hint := hints.get(target, ""):
                 place = pointer(member.where, "handoffs", index)
                 problems.warn(
                     place,

@@ -43,6 +43,7 @@ ProblemCode = Literal[
 
 
 _LONG = 100
+_MOST_COMPARED = 500
 
 MALFORMED: Final = (
     "A '${' must be part of '${NAME}' or '${NAME:-default}', and a default is plain text without"
@@ -104,6 +105,9 @@ class Problems:
     def __init__(self) -> None:
         self.found: list[Problem] = []
         self.warnings: list[Warned] = []
+        self._met = 0
+        self._around: set[str] = set()
+        """The pointers of the first `_met` problems, and of all that is around these."""
 
     def add(self, where: str, code: ProblemCode, detail: str) -> None:
         """Add a problem."""
@@ -115,8 +119,14 @@ class Problems:
 
     def is_in(self, where: str) -> bool:
         """Whether there is a problem at a location or inside it."""
-        inside = where + "/"
-        return any(f.pointer == where or f.pointer.startswith(inside) for f in self.found)
+        # A search of all problems for each field would take a time that is quadratic in faults.
+        for problem in self.found[self._met :]:
+            place = problem.pointer
+            while place not in self._around:
+                self._around.add(place)
+                place = place.rpartition("/")[0]
+        self._met = len(self.found)
+        return where in self._around
 
     def raise_any(self, *, source: Source | None = None) -> None:
         """Raise all problems as one error, which lists them in `problems`.
@@ -158,7 +168,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that a misspelt one was probably meant to be."""
-    near = difflib.get_close_matches(name, list(known), n=1) if len(name) <= _LONG else []
+    if len(name) > _LONG:
+        return None
+    # Each comparison takes several microseconds, and a client decides how many names there are.
+    names = sorted(known)[:_MOST_COMPARED]
+    near = difflib.get_close_matches(name, names, n=1)
     return near[0] if near else None
 
 
