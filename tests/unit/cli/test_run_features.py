@@ -18,7 +18,7 @@ from teamrun.components.definitions.tools import ToolEntry
 from teamrun.components.team_file import load_registry
 
 TABLE = [*CASES, *TEAM_CASES, *AGENT_CASES]
-NO_FEATURE = {"name", "type", "shared_memory", "objectives", "constraints"}
+NO_FEATURE = frozenset({"name", "type", "shared_memory", "objectives", "constraints"})
 """Fields of every definition; a class implies its type. The last three, which have rows of their
 own, are the same for all teams."""
 
@@ -60,7 +60,7 @@ def _features() -> set[str]:
     found: set[str] = set()
     for model in _models():
         name, hints = model.__name__, get_type_hints(model)
-        not_taken = NO_FEATURE | getattr(model, "not_written", set())
+        not_taken: frozenset[str] = NO_FEATURE | getattr(model, "not_written", frozenset[str]())
         fields = [field for field in model.model_fields if field not in not_taken]
         found |= {name, *(f"{name}.{field}" for field in fields)}
         found |= {f"{name}.{key}={word}" for key, hint in hints.items() for word in _words(hint)}

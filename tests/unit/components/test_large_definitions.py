@@ -43,7 +43,7 @@ SHAPES: dict[str, Callable[[int], Json]] = {
         *(agent(f"a{index}", model="mian") for index in range(n))
     ),
     "tools that are not registered": lambda n: team(agent(tools=names(n))),
-    "fields that do not exist": lambda n: team(agent(**dict.fromkeys(names(n), 1))),
+    "fields that do not exist": lambda n: team({**agent(), **dict.fromkeys(names(n), 1)}),
     "handoffs to strangers": lambda n: team(*agents(n), agent(handoffs=names(n))),
     "unknown sources": lambda n: team(
         *agents(n), termination={"type": "text_mention", "text": "x", "sources": names(n)}

@@ -12,7 +12,7 @@ from teamrun.errors import DefinitionError
 from teamrun.teams import RoundRobinGroupChat
 from teamrun.testing import ScriptedModel
 
-GRAPH = {"nodes": {"other": {"edges": []}}}
+GRAPH: dict[str, Any] = {"nodes": {"other": {"edges": []}}}
 
 
 def spec(type: str, name: str) -> dict[str, Any]:
