@@ -96,17 +96,17 @@ TEAM_CASES = [
     ),
     case(
         "functions of a selector",
-        ["One"],
+        ["One", "Again", "Third"],
         agents=B,
         functions=("pick", "among"),
-        script={"b": ["Of b", "Two"], "selector": ["b"]},
+        script={"b": ["Of b"], "selector": ["a", "a"]},
         team={
             **SELECTOR,
             "selector_func": "pick",
             "candidate_func": "among",
-            "max_turns": 3,
+            "max_turns": 4,
         },
-        contains="Two",
+        contains="Third",
     ),
     case(
         "a function of an edge",
