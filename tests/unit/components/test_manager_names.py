@@ -12,6 +12,7 @@ from teamrun.errors import DefinitionError
 from teamrun.teams import RoundRobinGroupChat
 from teamrun.testing import ScriptedModel
 
+WITH_MEMBERS = [type for type in TEAMS.types if type != "custom_team"]  # its code has the members
 GRAPH: dict[str, Any] = {"nodes": {"other": {"edges": []}}}
 
 
@@ -25,7 +26,7 @@ def spec(type: str, name: str) -> dict[str, Any]:
     return {**fields, "graph": GRAPH} if type == "graph_flow" else fields
 
 
-@pytest.mark.parametrize("type", TEAMS.types)
+@pytest.mark.parametrize("type", WITH_MEMBERS)
 def test_a_definition_has_no_member_of_that_name(type: str) -> None:
     registry = Registry.of(models={"main": ScriptedModel([])}, teams={})
     name = TEAMS[type].manager_name
@@ -38,7 +39,7 @@ def test_a_definition_has_no_member_of_that_name(type: str) -> None:
     assert len(caught.value.data["problems"]) == 1
 
 
-@pytest.mark.parametrize("type", TEAMS.types)
+@pytest.mark.parametrize("type", WITH_MEMBERS)
 def test_the_name_is_that_of_the_class(type: str) -> None:
     kind = TEAMS[type]
     cls = load(BY_PROVIDER[kind.autogen or ""].cls)
