@@ -358,8 +358,12 @@ class SingleThreadedAgentRuntime:
             return
         try:
             is_passed = await self._intervene(item)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             _report(item, error)
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                queue.done()
+                raise  # this runner is cancelled, and not what the handler waited for
             is_passed = False
         if not is_passed:
             queue.done()
@@ -461,7 +465,10 @@ class SingleThreadedAgentRuntime:
         if factory is None:
             raise RuntimeError(_NO_FACTORY)
         if agent_id in self._creating:
-            return await self._creating[agent_id]
+            # Not awaited itself: the cancellation of one who waits would reach all the others.
+            await asyncio.wait([shared := self._creating[agent_id]])
+            # Whoever created it may have been cancelled: then one who waited creates it.
+            return await self._agent(agent_id) if shared.cancelled() else shared.result()
         creating = self._creating[agent_id] = asyncio.get_running_loop().create_future()
         try:
             with AgentInstantiationContext.populate_context((self, agent_id)):
@@ -479,7 +486,7 @@ class SingleThreadedAgentRuntime:
         return agent
 
 
-def _report(item: Item, error: Exception) -> None:
+def _report(item: Item, error: BaseException) -> None:
     """Give an intervention handler's exception to the sender; one who published has left."""
     if isinstance(item, Published):
         logger.error(
