@@ -1,20 +1,39 @@
 """Functions as components: their source is written for AutoGen, and never executed here."""
 
 import inspect
+import warnings
 from collections.abc import Callable
 from textwrap import dedent
-from typing import Any
+from typing import Any, Final
 
 from teamrun.core.cancellation import CancellationToken
+from teamrun.core.component.base import ComponentWarning
 from teamrun.errors import DefinitionError
 from teamrun.json_types import JsonObject
 
 __all__ = ["refuse_source", "source_of", "write_function"]
 
+_OURS: Final = {
+    "_timeout": None,
+    "effects": "none",
+    "on_unknown": "tell",
+    "session": "stateless",
+    "on_lost": "tell",
+}
+"""Attributes that no component has, with their usual values."""
+
 
 def write_function(tool: Any) -> JsonObject:
     """A function; it has no source if it is no plain function, such as a method or a lambda."""
     injected: Any = tool._signature.injected
+    lost = [name.lstrip("_") for name, usual in _OURS.items() if getattr(tool, name) != usual]
+    if lost:
+        warnings.warn(
+            f"{', '.join(map(repr, lost))} of the tool {tool.name!r} are not in its component, and"
+            " AutoGen has no such settings; pass the tool to load_component(..., tools=[...]).",
+            ComponentWarning,
+            stacklevel=2,
+        )
     return {
         **source_of(tool),
         "global_imports": list(tool._global_imports),

@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -181,6 +182,26 @@ def test_a_function_that_asks_a_person_is_left_out_with_a_warning() -> None:
     assert written.config == {"name": "boss", "description": "A human user"}
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("timeout", timedelta(seconds=3)),
+        ("effects", "write"),
+        ("on_unknown", "fail"),
+        ("session", "stateful"),
+        ("on_lost", "fail"),
+    ],
+)
+def test_a_setting_that_autogen_lacks_is_left_out_with_a_warning(name: str, value: Any) -> None:
+    options: dict[str, Any] = {name: value}
+    tool = FunctionTool(later, "Later.", **options)
+
+    with pytest.warns(ComponentWarning, match=f"'{name}' of the tool 'later'.*tools="):
+        written = tool.dump_component()
+
+    assert written.config == FunctionTool(later, "Later.").dump_component().config
+
+
 def approves(message: TextMessage) -> bool:
     return True
 
@@ -197,6 +218,8 @@ INEXPRESSIBLE: list[tuple[str, Any, str]] = [
     ("a functional condition", lambda: RoundRobinGroupChat(
         [agent()], termination_condition=FunctionalTermination(bool)), "FunctionalTermination"),
     ("a function of an edge", lambda: flow(approves), "the edge to 'b' is a function"),
+    ("approval of a tool", lambda: FunctionTool(
+        later, "Later.", needs_approval=True), "'needs_approval' of FunctionTool 'later'"),
     ("a script by agent", lambda: ScriptedModel({"a": []}), "for_agent"),
     ("a latency", lambda: ScriptedModel([], latency=1), "latency"),
     ("a failure", lambda: ScriptedModel([{"error": {"message": "no"}}]), "failure"),

@@ -324,6 +324,7 @@ _ROWS: Final = (
             "global_imports": Field(shape="teamrun.tools.imports:Import"),
             "strict": Field(is_ours=True),
         },
+        inexpressible={"needs_approval": "needs_approval"},
         write="teamrun.tools.component:write_function",
         make="teamrun.tools.component:refuse_source",
     ),
