@@ -1,6 +1,6 @@
 """Loads the saved states of several parts: either all of them or none."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import NamedTuple
 
@@ -22,8 +22,14 @@ def check_version(state: JsonMapping) -> None:
     """Refuse the state of a later release, whose fields may have another meaning.
 
     Raises:
-        UsageError: The major version is not 1. AutoGen's states also have version 1.0.0.
+        UsageError: It is no object, or the major version is not 1. AutoGen's states also have
+            version 1.0.0.
     """
+    if not isinstance(state, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - it is read from a file
+        raise UsageError(
+            f"A state is an object, as `save_state` returns it, not a {type(state).__name__}.",
+            argument="state",
+        )
     version = str(state.get("version", "1.0.0"))
     if version.partition(".")[0] != "1":
         raise UsageError(

@@ -63,7 +63,7 @@ class MessageFactory:
         name = data.get("type")
         if name is None:
             raise ValueError("Field 'type' is required in the message data to recover the message.")
-        cls = self._named(name)
+        cls = self._named(name) if isinstance(name, str) else None
         if cls is None and str(name).partition("[")[0] == STRUCTURED:
             cls = StructuredMessage[JsonContent]
         if cls is None:

@@ -93,7 +93,7 @@ class BaseGroupChatManagerState(BaseState):
     type: str = "BaseGroupChatManagerState"
     message_thread: list[JsonObject] = []
     """All messages and events, including the tasks."""
-    current_turn: int = 0
+    current_turn: int = Field(default=0, ge=0)
     """Turns taken in a run that was interrupted; 0 between runs."""
     termination: JsonObject | None = None
     """The counts of the termination condition in a run that was interrupted."""
@@ -107,7 +107,7 @@ class RoundRobinManagerState(BaseGroupChatManagerState):
     """The manager of a `RoundRobinGroupChat`."""
 
     type: str = "RoundRobinManagerState"
-    next_speaker_index: int = 0
+    next_speaker_index: int = Field(default=0, ge=0)
 
 
 class SelectorManagerState(BaseGroupChatManagerState):
@@ -154,9 +154,9 @@ class MagenticOneOrchestratorState(BaseGroupChatManagerState):
     task: str = ""
     facts: str = ""
     plan: str = ""
-    n_rounds: int = 0
+    n_rounds: int = Field(default=0, ge=0)
     """The number of progress ledgers in this run."""
-    n_stalls: int = 0
+    n_stalls: int = Field(default=0, ge=0)
     is_planned: bool | None = None
     """Whether the agents have the present plan."""
     next_speaker: str | None = None
@@ -169,7 +169,7 @@ class StagedManagerState(SeveralAtOnceState):
     """The manager of a team that works in steps, such as a `DebateGroupChat`."""
 
     type: str = "StagedManagerState"
-    step: int = 0
+    step: int = Field(default=0, ge=0)
     """The number of steps that are complete."""
     said: dict[str, str] = {}
     """The ids of the latest messages by speaker, in the order in which they came."""

@@ -11,6 +11,7 @@ from tests.support.talkers import Stuck, Talker, texts
 
 from teamrun.conditions import MaxMessageTermination, TerminationCondition, TimeoutTermination
 from teamrun.core import CancellationToken
+from teamrun.errors import UsageError
 from teamrun.messages import BaseChatMessage, StructuredMessage, TextMessage
 from teamrun.teams import RoundRobinGroupChat
 
@@ -208,3 +209,37 @@ async def test_custom_message_types_are_loaded() -> None:
     await second.run()
 
     assert isinstance(b.received[0], Memo)
+
+
+DAMAGE: list[tuple[str, Any]] = [
+    ("current_turn", -1),
+    ("current_turn", "many"),
+    ("next_speaker_index", -5),
+    ("undecided", -1),
+    ("message_thread", [{"type": []}]),
+    ("message_thread", [{"type": {}}]),
+    ("message_thread", [None]),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), DAMAGE, ids=map(str, DAMAGE))
+async def test_a_damaged_state_is_refused(field: str, value: Any) -> None:
+    team, _, _ = build()
+    await team.run("go")
+    state = await saved(team)
+    state["agent_states"]["RoundRobinGroupChatManager"][field] = value
+    other, _, _ = build()
+    before = await saved(other)
+
+    with pytest.raises(ValueError):
+        await other.load_state(state)
+
+    assert await saved(other) == before
+
+
+@pytest.mark.parametrize("state", [None, [], "state", 1])
+async def test_a_state_is_an_object(state: Any) -> None:
+    team, _, _ = build()
+
+    with pytest.raises(UsageError, match="as `save_state` returns it"):
+        await team.load_state(state)
