@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tests.simulation.ports import LivePort, QueuePort, StorePort
 
+from teamrun.components.definitions.base import BaseTeamDefinition
 from teamrun.core.refs import RunRef
 from teamrun.json_types import JsonObject
 from teamrun.runs.log.archive import Duty
@@ -105,10 +106,14 @@ class KnownRun:
         return None
 
     def said(self) -> dict[str, JsonObject]:
-        """Its messages, by id."""
+        """The messages that its members have heard, by id: not those inside of an agent."""
+        accepted = self.entries[0].body
+        assert isinstance(accepted, Accepted), "the first entry accepts it"
+        members = accepted.spec.definition.participants
+        heard = [[], *([each.name] for each in members if isinstance(each, BaseTeamDefinition))]
         events = [event for entry in self.entries for event in entry.events]
         messages = [e.data["message"] for e in events if e.type == "message.created"]
-        return {message["id"]: message for message in messages}
+        return {each["id"]: each for each in messages if each.get("path", []) in heard}
 
 
 @dataclass(slots=True)
