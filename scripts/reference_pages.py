@@ -127,7 +127,8 @@ _ERRORS_HEAD = """\
 Generated from the code by `scripts/reference_pages.py`.
 
 Every error has a stable `code`. Problems of the [HTTP API](http.md#errors), the `error` of runs and
-events, and the exceptions of the library use the same codes.
+events, and the exceptions of the library use the same codes. An error about a definition lists at
+most 100 problems; if there are more, a last entry with the code `too_large` says how many.
 """
 
 

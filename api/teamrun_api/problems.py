@@ -106,9 +106,6 @@ _WITH_POINTER = (
     errors.DestinationRefused,
 )
 
-_FAULTS = 20
-"""How many faults of a definition an answer lists."""
-
 _INTERNAL = "The server failed on this request; its log has the reason under the request id."
 
 
@@ -198,9 +195,7 @@ def _definition_faults(error: errors.DefinitionError) -> tuple[RequestFault, ...
     found: list[dict[str, str]] = error.data.get("problems", [])
     if not found:
         return (RequestFault(error.message, error.code, pointer=error.pointer),)
-    return tuple(
-        RequestFault(item["detail"], item["code"], item["pointer"]) for item in found[:_FAULTS]
-    )
+    return tuple(RequestFault(item["detail"], item["code"], item["pointer"]) for item in found)
 
 
 def _headers_of(error: Exception) -> list[tuple[str, str]]:

@@ -254,7 +254,7 @@ async def get_team_schema(
     summary="Check a definition without running it",
     responses={
         200: answer(
-            "Whether the definition is valid, with all errors and warnings.",
+            "Whether the definition is valid, with its errors and warnings.",
             Validation,
             "Validation",
         ),

@@ -14,7 +14,7 @@ from typing import Final, Protocol, TypeVar
 
 from teamrun.components.definitions.base import TeamDefinition
 from teamrun.components.reading.bounds import is_within
-from teamrun.components.reading.problems import Problem
+from teamrun.components.reading.problems import Problem, bounded
 from teamrun.components.registry import Registry, Resolved
 from teamrun.components.resources import DefinitionProblem, Note, TeamSummary, Validation
 from teamrun.errors import DefinitionError
@@ -133,11 +133,21 @@ class Teams:
     async def validate(
         self, tenant: str, *, team: str | None, team_spec: JsonMapping | None
     ) -> Validation:
-        """The errors and warnings of a team.
+        """The errors and warnings of a team, at most 100 of each and how many more there are.
 
         Raises:
             Unavailable: The catalog does not respond.
         """
+        found = await self._found(tenant, team, team_spec)
+        return Validation(
+            valid=found.valid,
+            errors=[*bounded(found.errors, _more_problems)],
+            warnings=[*bounded(found.warnings, _more_warnings)],
+        )
+
+    async def _found(
+        self, tenant: str, team: str | None, team_spec: JsonMapping | None
+    ) -> Validation:
         if team is None or team_spec is not None:
             return await reading(team_spec, partial(self._validated, team, team_spec))
         try:
@@ -177,6 +187,14 @@ class Teams:
             Unavailable: The catalog does not respond.
         """
         return await self._catalog.summary(tenant, name)
+
+
+def _more_problems(where: str, detail: str) -> DefinitionProblem:
+    return DefinitionProblem(pointer=where, code="too_large", detail=detail)
+
+
+def _more_warnings(where: str, detail: str) -> Note:
+    return Note(pointer=where, detail=detail)
 
 
 async def reading(spec: JsonMapping | None, read: Callable[[], ResultT]) -> ResultT:

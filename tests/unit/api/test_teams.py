@@ -59,6 +59,22 @@ def test_an_invalid_definition_is_200_with_all_problems() -> None:
     serve(scenario())
 
 
+def test_a_definition_with_many_problems_has_a_bounded_answer() -> None:
+    agent = {**TEAM["participants"][0], "tools": [f"t{index}" for index in range(150)]}
+    spec = {**TEAM, "participants": [agent]}
+
+    async def scenario() -> None:
+        async with world() as w:
+            validated = await w.client.post("/v1/teams:validate", json={"team_spec": spec})
+            run = await w.client.post("/v1/runs", json={"team_spec": spec, "input": "x"})
+            assert (validated.status_code, run.status_code) == (200, 422)
+            assert run.json()["errors"] == validated.json()["errors"]
+            assert len(run.json()["errors"]) == 101
+            assert "50 more are not listed" in run.json()["errors"][-1]["detail"]
+
+    serve(scenario())
+
+
 @pytest.mark.parametrize(
     "body", [{}, {"team": "writers", "team_spec": TEAM}, {"team": 1}, {"spec": {}}, {"team": ""}]
 )

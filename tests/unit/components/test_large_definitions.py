@@ -10,6 +10,7 @@ import pytest
 from teamrun.components.catalog import Teams
 from teamrun.components.reading.problems import Problems
 from teamrun.components.registry import Registry
+from teamrun.errors import DefinitionError
 from teamrun.json_types import JsonMapping
 from teamrun.testing import ScriptedModel
 
@@ -110,3 +111,37 @@ async def test_a_large_definition_is_read_in_a_thread(
     assert found.valid
     assert len(threads) == 2
     assert {each == threading.get_ident() for each in threads} == {count == 2}
+
+
+@pytest.mark.parametrize("count", [100, 101, 1_100])
+async def test_an_answer_lists_at_most_100_problems_and_says_how_many_more_there_are(
+    count: int,
+) -> None:
+    spec: JsonMapping = team(agent(tools=names(count)))
+    teams = Teams(registry())
+
+    found = (await teams.validate("t", team=None, team_spec=spec)).errors
+    with pytest.raises(DefinitionError) as raised:
+        await teams.resolve("t", team=None, team_spec=spec)
+
+    assert [each.code for each in found[:100]] == ["unknown_tool"] * 100
+    assert [each.model_dump() for each in found] == raised.value.data["problems"]
+    are = "is" if count == 101 else "are"
+    more = f"{count - 100:,} more {are} not listed: correct the ones that are, then check again."
+    last = [("/team_spec", "too_large", more)] if count > 100 else []
+    assert [(each.pointer, each.code, each.detail) for each in found[100:]] == last
+
+
+async def test_an_answer_lists_at_most_100_warnings() -> None:
+    spec: JsonMapping = team(
+        *(
+            {"name": f"t{index}", "type": "round_robin_group_chat", "agents": [agent()]}
+            for index in range(102)
+        )
+    )
+
+    found = await Teams(registry()).validate("t", team=None, team_spec=spec)
+
+    assert found.valid
+    assert len(found.warnings) == 101
+    assert found.warnings[-1].detail.startswith("2 more are not listed")

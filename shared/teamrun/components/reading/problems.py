@@ -1,8 +1,8 @@
 """Problems of a definition: a code, a JSON pointer, and the remedy."""
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Literal, NamedTuple, Self, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, Literal, NamedTuple, Protocol, Self, TypeVar, cast
 
 from teamrun.errors import DefinitionError
 
@@ -13,6 +13,7 @@ __all__ = [
     "Problems",
     "Source",
     "Warned",
+    "bounded",
     "did_you_mean",
     "ended",
     "joined",
@@ -43,6 +44,7 @@ ProblemCode = Literal[
 
 
 _LONG = 100
+_MOST_LISTED = 100
 _MOST_COMPARED = 500
 
 MALFORMED: Final = (
@@ -147,8 +149,39 @@ class Problems:
             first.detail if source is None else source.message(self.found),
             pointer=first.pointer,
             code=first.code,
-            problems=[problem._asdict() for problem in self.found],
+            problems=[problem._asdict() for problem in bounded(self.found, _more)],
         )
+
+
+def _more(where: str, detail: str) -> Problem:
+    return Problem(where, "too_large", detail)
+
+
+class _Placed(Protocol):
+    @property
+    def pointer(self) -> str: ...
+
+
+PlacedT = TypeVar("PlacedT", bound=_Placed)
+
+
+def bounded(found: Sequence[PlacedT], more: Callable[[str, str], PlacedT]) -> Sequence[PlacedT]:
+    """The first 100 problems or warnings; if there are more, a last entry says how many.
+
+    A client decides how many there are, and an answer with all of them can be larger than its
+    request.
+
+    Args:
+        found: All of them.
+        more: Makes the last entry, from a pointer to the whole document and a text.
+    """
+    count = len(found) - _MOST_LISTED
+    if count <= 0:
+        return found
+    whole = "/".join(found[0].pointer.split("/", 2)[:2])
+    are = "is" if count == 1 else "are"
+    text = f"{count:,} more {are} not listed: correct the ones that are, then check again."
+    return [*found[:_MOST_LISTED], more(whole, text)]
 
 
 def pointer(base: str, *parts: str | int) -> str:
