@@ -41,7 +41,7 @@ from teamrun.core.emission import Emit, ignore, streamed
 from teamrun.core.overriding import is_replaced
 from teamrun.core.protocols import AnyMessage, Response
 from teamrun.core.readable import readable
-from teamrun.core.saved import Loading, check_version, load_all
+from teamrun.core.saved import Loading, check_version, load_all, saved_value
 from teamrun.errors import ModelError, UsageError
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.chat import (
@@ -397,9 +397,10 @@ class AssistantAgent(BaseChatAgent):
         """Continue from the result of `save_state`; AutoGen's states have no tools."""
         check_version(state)
         context, toolset = self._model_context, self._toolset
+        conversation = saved_value(state, "llm_context", Mapping, "an object")
         await load_all(
             [
-                Loading(context.save_state, context.load_state, state["llm_context"]),
+                Loading(context.save_state, context.load_state, conversation),
                 Loading(toolset.save_state, toolset.load_state, state.get("tools", {})),
             ]
         )

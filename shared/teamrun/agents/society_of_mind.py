@@ -11,7 +11,7 @@ from teamrun.context.unbounded import UnboundedChatCompletionContext
 from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.protocols import AnyMessage, Response, TaskResult, Team
-from teamrun.core.saved import Loading, check_version, load_all
+from teamrun.core.saved import Loading, check_version, damaged, load_all
 from teamrun.errors import ModelError
 from teamrun.json_types import JsonMapping
 from teamrun.messages.chat import BaseChatMessage, HandoffMessage, TextMessage
@@ -185,6 +185,8 @@ class SocietyOfMindAgent(BaseChatAgent):
         """Continue from the result of `save_state`; AutoGen's states have no messages."""
         check_version(state)
         team, context = self._team, self._model_context
+        if "inner_team_state" not in state:
+            raise damaged("inner_team_state", "is missing")
         earlier = state.get("llm_context", {"messages": []})
         await load_all(
             [

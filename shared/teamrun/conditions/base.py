@@ -5,13 +5,15 @@ per subject (`text.py`, `counts.py`, `events.py`, `outside.py`), and any class o
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 from pydantic import BaseModel
 
 from teamrun.core.checks import wrong_type
 from teamrun.core.component.base import ComponentBase
 from teamrun.core.protocols import AnyMessage
+from teamrun.core.saved import MOST, damaged, read_state, saved_value
 from teamrun.errors import TerminatedException
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages import RequestUsage, StopMessage
@@ -98,6 +100,29 @@ class TerminationCondition(ComponentBase[BaseModel], ABC):
         return AndTerminationCondition(self, other)
 
 
+def kind_of(state: object) -> str:
+    """The class of the condition whose state this is.
+
+    Raises:
+        ValueError: The state does not say it. AutoGen saves no states of conditions at all.
+    """
+    if not isinstance(state, Mapping):
+        raise damaged("termination", f"must be an object, not {state!r:.40}")
+    return saved_value(cast("JsonMapping", state), "type", str, "the name of a condition's class")
+
+
+def count_of(state: JsonMapping, key: str) -> int:
+    """A count of the state of a condition; 0 if the state is empty, which is a reset.
+
+    Raises:
+        ValueError: It is missing, no whole number, negative or too large.
+    """
+    count: int = saved_value(state, key, int, "a whole number") if state else 0
+    if not 0 <= count <= MOST:
+        raise damaged(key, f"must be a whole number from 0 to {MOST}, not {count}")
+    return count
+
+
 class SimpleTermination(TerminationCondition):
     """The base of conditions that check messages and keep at most a few counts."""
 
@@ -133,10 +158,14 @@ class SimpleTermination(TerminationCondition):
         }
 
     async def load_state(self, state: JsonMapping) -> None:
-        """Continue from a saved state; the state of another kind of condition resets it."""
+        """Continue from a saved state; the state of another kind of condition resets it.
+
+        Raises:
+            ValueError: The state is damaged.
+        """
         await self.reset()
-        if state.get("type") == type(self).__name__:
-            self._terminated = bool(state.get("terminated"))
+        if kind_of(state) == type(self).__name__:
+            self._terminated = saved_value(state, "terminated", bool, "true or false")
             self._restore(state)
 
     def _check(self, messages: Sequence[AnyMessage]) -> str | None:
@@ -195,10 +224,16 @@ class _Combination(TerminationCondition):
         return {"type": type(self).__name__, "conditions": parts}
 
     async def load_state(self, state: JsonMapping) -> None:
-        """Continue from a saved state; the state of another kind of condition resets it."""
+        """Continue from a saved state; the state of another kind of condition resets it.
+
+        Raises:
+            ValueError: The state is damaged.
+        """
         await self.reset()
-        parts: Sequence[JsonMapping] = state.get("conditions", ())
-        if state.get("type") != type(self).__name__ or len(parts) != len(self._conditions):
+        if kind_of(state) != type(self).__name__:
+            return
+        parts = saved_value(state, "conditions", list, "a list")
+        if len(parts) != len(self._conditions):
             return
         for condition, part in zip(self._conditions, parts, strict=True):
             await condition.load_state(part)
@@ -275,8 +310,9 @@ class AndTerminationCondition(_Combination):
         """Continue from a saved state; the state of another kind of condition resets it."""
         await super().load_state(state)
         if any(condition.terminated for condition in self._conditions):
-            self.stop_code = state["stop_code"]
-            self._stops = [StopMessage(**stop) for stop in state["stops"]]
+            self.stop_code = saved_value(state, "stop_code", str, "a text")
+            stops = saved_value(state, "stops", list, "a list")
+            self._stops = [read_state(StopMessage, stop, "stops") for stop in stops]
 
 
 def _join(stops: Sequence[StopMessage]) -> StopMessage:

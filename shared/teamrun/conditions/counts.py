@@ -2,15 +2,20 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
-from teamrun.conditions.base import SimpleTermination
+from teamrun.conditions.base import SimpleTermination, count_of
 from teamrun.core.checks import checked_count, checked_instance
 from teamrun.core.protocols import AnyMessage
+from teamrun.core.saved import damaged, saved_value
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages import BaseChatMessage, RequestUsage
 from teamrun.messages.origin import now
 
 __all__ = ["MaxMessageTermination", "TimeoutTermination", "TokenUsageTermination"]
+
+_LONGEST: Final = 10**13
+"""Seconds; a `timedelta` has at most 8.6e13."""
 
 
 class MaxMessageTermination(SimpleTermination):
@@ -47,7 +52,7 @@ class MaxMessageTermination(SimpleTermination):
         return {"message_count": self._message_count}
 
     def _restore(self, state: JsonMapping) -> None:
-        self._message_count = int(state.get("message_count", 0))
+        self._message_count = count_of(state, "message_count")
 
 
 class TokenUsageTermination(SimpleTermination):
@@ -109,8 +114,8 @@ class TokenUsageTermination(SimpleTermination):
         }
 
     def _restore(self, state: JsonMapping) -> None:
-        self._prompt_tokens = int(state.get("prompt_tokens", 0))
-        self._completion_tokens = int(state.get("completion_tokens", 0))
+        self._prompt_tokens = count_of(state, "prompt_tokens")
+        self._completion_tokens = count_of(state, "completion_tokens")
 
 
 def _limit(value: int | None, parameter: str) -> int | None:
@@ -158,8 +163,12 @@ class TimeoutTermination(SimpleTermination):
         return self._spent + (now() - self._started_at)
 
     def _counted(self) -> JsonObject:
-        return {"elapsed_seconds": self._elapsed().total_seconds()}
+        return {"elapsed_seconds": max(0.0, self._elapsed().total_seconds())}
 
     def _restore(self, state: JsonMapping) -> None:
         self._started_at = None
-        self._spent = timedelta(seconds=float(state.get("elapsed_seconds", 0)))
+        expected = "a number of seconds"
+        spent = saved_value(state, "elapsed_seconds", (int, float), expected) if state else 0
+        if not 0 <= spent <= _LONGEST:  # false for NaN, too
+            raise damaged("elapsed_seconds", f"must be {expected} from 0 to {_LONGEST}")
+        self._spent = timedelta(seconds=spent)

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from teamrun.conditions.base import SimpleTermination
 from teamrun.core.protocols import AnyMessage
+from teamrun.core.saved import saved_value
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages import StopMessage
 
@@ -30,7 +31,7 @@ class ExternalTermination(SimpleTermination):
         return {"requested": self._requested}
 
     def _restore(self, state: JsonMapping) -> None:
-        self._requested = bool(state.get("requested"))
+        self._requested = bool(state) and saved_value(state, "requested", bool, "true or false")
 
 
 class FunctionalTermination(SimpleTermination):

@@ -14,6 +14,7 @@ from typing import Any, Self, TypeAlias, cast
 from pydantic import BaseModel
 
 from teamrun.core.component.base import ComponentBase
+from teamrun.core.saved import read_state
 from teamrun.json_types import JsonMapping
 from teamrun.messages.llm import (
     AssistantMessage,
@@ -112,7 +113,7 @@ class ChatCompletionContext(ComponentBase[BaseModel], ABC):
 
     async def load_state(self, state: JsonMapping) -> None:
         """Continue with that conversation."""
-        self._messages, self._whole = _State.model_validate(state).messages, 0
+        self._messages, self._whole = read_state(_State, state, "llm_context").messages, 0
 
 
 def whole_exchanges(messages: list[LLMMessage], known: int = 0) -> list[LLMMessage]:

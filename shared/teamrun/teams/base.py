@@ -7,10 +7,10 @@ call of the participant in the caller's task: no queue, no new task, no copy of 
 
 from abc import abstractmethod
 from asyncio import CancelledError
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, cast
 
 from pydantic import BaseModel
 
@@ -25,7 +25,14 @@ from teamrun.core.cooperation import yield_to_loop
 from teamrun.core.emission import Emissions
 from teamrun.core.overriding import is_replaced
 from teamrun.core.protocols import AnyMessage, ChatAgent, Response, Task, TaskResult, Team
-from teamrun.core.saved import Loading, check_version, load_all
+from teamrun.core.saved import (
+    Loading,
+    check_version,
+    damaged,
+    load_all,
+    read_all,
+    read_state,
+)
 from teamrun.errors import TeamBusy
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages import (
@@ -427,9 +434,17 @@ class BaseGroupChat(Turns, ComponentBase[BaseModel]):
         """Continue from the result of `_save_own`."""
         manager = await self._load_manager(state)
         create = partial(_message, factory)
+        if manager.undecided > len(manager.message_thread):
+            raise damaged(
+                "undecided",
+                f"is {manager.undecided}, but there are {len(manager.message_thread)} messages",
+            )
         if self._shared is not None or state.get("shared_memory"):
-            self.shared_memory.load(state.get("shared_memory") or {})
-        self._thread = [create(data) for data in manager.message_thread]
+            values = state.get("shared_memory") or {}
+            if not isinstance(values, Mapping):
+                raise damaged("shared_memory", "must be an object")
+            self.shared_memory.load(cast("JsonMapping", values))
+        self._thread = read_all(manager.message_thread, create, "message_thread")
         self._run = RunRecord.load(manager.run, self._thread, create)
         for name in self._run.nested:
             if not self._continues(name):
@@ -444,13 +459,15 @@ class BaseGroupChat(Turns, ComponentBase[BaseModel]):
 
         Raises:
             TeamBusy: The team is running.
-            ValueError: The state lacks a participant, or contains a message of an unknown type.
+            ValueError: The state is damaged, lacks a participant, or contains a message of an
+                unknown type; the message names the key.
+            UsageError: The state is of a later release.
             Exception: A participant's `load_state` failed. In every case the team and its
                 participants keep their previous state.
         """
         await self._refuse_when_running("its state cannot be loaded until it is stopped")
         check_version(state)
-        states = teams.state.TeamState.model_validate(state).agent_states
+        states = read_state(teams.state.TeamState, state, "state").agent_states
         for name in (*self._seats, self._manager_name):
             if name not in states:
                 raise ValueError(f"Agent state for {name} not found in the saved state.")

@@ -153,7 +153,10 @@ class Ending:
         self._undecided = list(undecided)
         self._is_cut_short = counts is not None or turns > 0 or bool(undecided)
         if self._condition is not None:
-            await self._condition.load_state(counts or {})
+            if counts is None:  # between runs, and in AutoGen's states, which have no counts
+                await self._condition.reset()
+            else:
+                await self._condition.load_state(counts)
 
     async def end(self, reason: str, code: str) -> None:
         """End the run for that reason."""

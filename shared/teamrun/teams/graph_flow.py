@@ -11,6 +11,7 @@ from teamrun.core.cancellation import CancellationToken
 from teamrun.core.checks import wrong_type
 from teamrun.core.emission import Emit
 from teamrun.core.protocols import AnyMessage, ChatAgent
+from teamrun.core.saved import damaged, read_state
 from teamrun.json_types import JsonMapping
 from teamrun.messages import BaseAgentEvent, BaseChatMessage, MessageFactory
 from teamrun.teams.base import BaseGroupChat
@@ -173,11 +174,18 @@ class GraphFlow(BaseGroupChat):
         )
 
     async def _load_manager(self, state: JsonMapping) -> "teams.state.GraphManagerState":
-        manager = teams.state.GraphManagerState.model_validate(state)
+        manager = read_state(teams.state.GraphManagerState, state, self._manager_name)
         groups = {node: of.keys() for node, of in self._whole.items()}
         for saved in (manager.remaining, manager.enqueued_any):
             if {node: of.keys() for node, of in saved.items()} != groups:
                 raise ValueError("The state is of another graph: its edges are different.")
+        for node, of in manager.remaining.items():
+            for group, left in of.items():
+                if left > self._whole[node][group]:
+                    raise damaged(
+                        f"remaining.{node}.{group}",
+                        f"is {left}, but the group has {self._whole[node][group]} edges",
+                    )
         unknown = {*manager.ready, *manager.active_nodes} - self._graph.nodes.keys()
         if unknown or Counter(manager.active_nodes) - Counter(manager.ready):
             raise ValueError(
@@ -189,7 +197,7 @@ class GraphFlow(BaseGroupChat):
 
     async def _load_own(self, state: JsonMapping, factory: MessageFactory) -> None:
         await super()._load_own(state, factory)
-        manager = teams.state.GraphManagerState.model_validate(state)
+        manager = read_state(teams.state.GraphManagerState, state, self._manager_name)
         self._begin_order()
         self._load_at_once(manager)
         if manager.ready:

@@ -11,6 +11,7 @@ from teamrun.core.cancellation import CancellationToken
 from teamrun.core.checks import checked_count
 from teamrun.core.emission import Emit
 from teamrun.core.protocols import AnyMessage, ChatAgent
+from teamrun.core.saved import read_state
 from teamrun.errors import ModelError
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages import (
@@ -297,7 +298,7 @@ class MagenticOneGroupChat(TeamWithModel):
         )
 
     async def _load_manager(self, state: JsonMapping) -> "teams.state.MagenticOneOrchestratorState":
-        manager = teams.state.MagenticOneOrchestratorState.model_validate(state)
+        manager = read_state(teams.state.MagenticOneOrchestratorState, state, self._manager_name)
         if manager.next_speaker is not None and manager.next_speaker not in self._seats:
             raise ValueError(
                 f"The state names {manager.next_speaker!r} as the next speaker, which is not one "

@@ -11,6 +11,7 @@ from teamrun.core.agent_state import AgentState
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.emission import Emit
 from teamrun.core.protocols import AnyMessage, ChatAgent, Response, TaskResult, Team
+from teamrun.core.saved import read_all, read_state
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages import (
     BaseAgentEvent,
@@ -159,8 +160,8 @@ class Participant(ABC):
 
     async def load_state(self, state: JsonMapping, factory: MessageFactory) -> None:
         """Continue from the result of `save_state`."""
-        container = teams.state.ChatAgentContainerState.model_validate(state)
-        messages = [factory.create(data) for data in container.message_buffer]
+        container = read_state(teams.state.ChatAgentContainerState, state, self.name)
+        messages = read_all(container.message_buffer, factory.create, f"{self.name}.message_buffer")
         await self._load_member(container.agent_state)
         self._buffer = [message for message in messages if isinstance(message, BaseChatMessage)]
 
@@ -319,9 +320,9 @@ class _NestedTeam(Participant):
 
     async def load_state(self, state: JsonMapping, factory: MessageFactory) -> None:
         await super().load_state(state, factory)
-        container = teams.state.NestedTeamContainerState.model_validate(state)
+        container = read_state(teams.state.NestedTeamContainerState, state, self.name)
         self._forget_turn()
-        shown = [factory.create(data) for data in container.shown]
+        shown = read_all(container.shown, factory.create, f"{self.name}.shown")
         self._shown = [m for m in shown if isinstance(m, BaseAgentEvent | BaseChatMessage)]
         self._is_under_way, self._has_ended = container.under_way, container.is_over
 

@@ -8,6 +8,7 @@ from teamrun.core import actors
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.emission import Emit
 from teamrun.core.protocols import AnyMessage, ChatAgent, Team
+from teamrun.core.saved import damaged, read_state
 from teamrun.json_types import JsonMapping
 from teamrun.messages import BaseAgentEvent, BaseChatMessage
 from teamrun.teams.base import BaseGroupChat
@@ -67,6 +68,11 @@ class RoundRobinGroupChat(BaseGroupChat):
         )
 
     async def _load_manager(self, state: JsonMapping) -> "teams.state.RoundRobinManagerState":
-        manager = teams.state.RoundRobinManagerState.model_validate(state)
-        self._next_speaker_index = manager.next_speaker_index % len(self._order)
+        manager = read_state(teams.state.RoundRobinManagerState, state, self._manager_name)
+        if manager.next_speaker_index >= len(self._order):
+            raise damaged(
+                "next_speaker_index",
+                f"is {manager.next_speaker_index}, but there are {len(self._order)} participants",
+            )
+        self._next_speaker_index = manager.next_speaker_index
         return manager

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from teamrun import teams
 from teamrun.core.protocols import AnyMessage
+from teamrun.core.saved import read_all
 from teamrun.json_types import JsonMapping
 from teamrun.messages import BaseChatMessage, ModelClientStreamingChunkEvent
 
@@ -111,10 +112,12 @@ class RunRecord:
         missing = [each for each in state.shown if isinstance(each, str) and each not in known]
         if missing:
             raise ValueError(f"The message {missing[0]!r} of the run is not in its thread.")
+        whole = [each for each in state.shown if not isinstance(each, str)]
+        made = iter(read_all(whole, create, "run.shown"))
         return cls(
             task=tuple(state.task),
-            shown=[known[each] if isinstance(each, str) else create(each) for each in state.shown],
-            opening=[create(data) for data in state.opening],
+            shown=[known[each] if isinstance(each, str) else next(made) for each in state.shown],
+            opening=read_all(state.opening, create, "run.opening"),
             nested=state.nested,
             is_over=state.is_over,
         )

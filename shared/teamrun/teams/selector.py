@@ -14,6 +14,7 @@ from teamrun.core.cancellation import CancellationToken
 from teamrun.core.checks import checked_count
 from teamrun.core.emission import Emit
 from teamrun.core.protocols import AnyMessage, ChatAgent, Team
+from teamrun.core.saved import read_state
 from teamrun.json_types import JsonMapping
 from teamrun.messages import (
     AssistantMessage,
@@ -304,7 +305,7 @@ class SelectorGroupChat(TeamWithModel):
         )
 
     async def _load_manager(self, state: JsonMapping) -> "teams.state.SelectorManagerState":
-        manager = teams.state.SelectorManagerState.model_validate(state)
+        manager = read_state(teams.state.SelectorManagerState, state, self._manager_name)
         self._previous_speaker, self._chosen = manager.previous_speaker, manager.chosen
         self._known = 0
         await self._model_context.clear()  # filled again from the thread

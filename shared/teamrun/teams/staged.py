@@ -13,6 +13,7 @@ from teamrun.conditions.base import TerminationCondition
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.emission import Emit
 from teamrun.core.protocols import AnyMessage, ChatAgent, Team
+from teamrun.core.saved import damaged, read_state
 from teamrun.json_types import JsonMapping
 from teamrun.messages import BaseAgentEvent, BaseChatMessage, MessageFactory, TextMessage
 from teamrun.teams.base import BaseGroupChat
@@ -158,7 +159,7 @@ class StagedTeam(BaseGroupChat):
         )
 
     async def _load_manager(self, state: JsonMapping) -> "teams.state.StagedManagerState":
-        manager = teams.state.StagedManagerState.model_validate(state)
+        manager = read_state(teams.state.StagedManagerState, state, self._manager_name)
         strangers = [n for n in (*manager.active_nodes, *manager.said) if n not in self._seats]
         if strangers:
             raise ValueError(
@@ -169,8 +170,10 @@ class StagedTeam(BaseGroupChat):
 
     async def _load_own(self, state: JsonMapping, factory: MessageFactory) -> None:
         await super()._load_own(state, factory)
-        manager = teams.state.StagedManagerState.model_validate(state)
+        manager = read_state(teams.state.StagedManagerState, state, self._manager_name)
         thread = {m.id: m for m in self._thread if isinstance(m, BaseChatMessage)}
         self._load_at_once(manager)
+        if not thread.keys() >= set(manager.said.values()):
+            raise damaged("said", "names a message that is not in the thread")
         self._step, self._told, self._is_over = manager.step, manager.told, manager.is_over
         self._said = {name: thread[id] for name, id in manager.said.items()}

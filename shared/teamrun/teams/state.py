@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from teamrun.core.saved import MOST
 from teamrun.json_types import JsonObject
 
 __all__ = [
@@ -28,6 +29,8 @@ __all__ = [
     "SwarmManagerState",
     "TeamState",
 ]
+
+Count = Annotated[int, Field(strict=True, ge=0, le=MOST)]
 
 
 class BaseState(BaseModel):
@@ -93,11 +96,11 @@ class BaseGroupChatManagerState(BaseState):
     type: str = "BaseGroupChatManagerState"
     message_thread: list[JsonObject] = []
     """All messages and events, including the tasks."""
-    current_turn: int = Field(default=0, ge=0)
+    current_turn: Count = 0
     """Turns taken in a run that was interrupted; 0 between runs."""
     termination: JsonObject | None = None
     """The counts of the termination condition in a run that was interrupted."""
-    undecided: int = Field(default=0, ge=0)
+    undecided: Count = 0
     """The number of last messages that the termination condition has not seen in that run."""
     run: RunState | None = None
     """The last run, so that it can go on."""
@@ -107,7 +110,7 @@ class RoundRobinManagerState(BaseGroupChatManagerState):
     """The manager of a `RoundRobinGroupChat`."""
 
     type: str = "RoundRobinManagerState"
-    next_speaker_index: int = Field(default=0, ge=0)
+    next_speaker_index: Count = 0
 
 
 class SelectorManagerState(BaseGroupChatManagerState):
@@ -139,7 +142,7 @@ class GraphManagerState(SeveralAtOnceState):
     """The manager of a `GraphFlow`."""
 
     type: str = "GraphManagerState"
-    remaining: dict[str, dict[str, int]] = {}
+    remaining: dict[str, dict[str, Count]] = {}
     """The edges that each activation group of a node still waits for."""
     enqueued_any: dict[str, dict[str, bool]] = {}
     """Whether a group of which any edge is enough has made its node ready."""
@@ -154,9 +157,9 @@ class MagenticOneOrchestratorState(BaseGroupChatManagerState):
     task: str = ""
     facts: str = ""
     plan: str = ""
-    n_rounds: int = Field(default=0, ge=0)
+    n_rounds: Count = 0
     """The number of progress ledgers in this run."""
-    n_stalls: int = Field(default=0, ge=0)
+    n_stalls: Count = 0
     is_planned: bool | None = None
     """Whether the agents have the present plan."""
     next_speaker: str | None = None
@@ -169,10 +172,10 @@ class StagedManagerState(SeveralAtOnceState):
     """The manager of a team that works in steps, such as a `DebateGroupChat`."""
 
     type: str = "StagedManagerState"
-    step: int = Field(default=0, ge=0)
+    step: Count = 0
     """The number of steps that are complete."""
     said: dict[str, str] = {}
     """The ids of the latest messages by speaker, in the order in which they came."""
-    told: int = -1
+    told: Annotated[int, Field(strict=True, ge=-1, le=MOST)] = -1
     """The last step for which the team has given its instructions."""
     is_over: bool = False

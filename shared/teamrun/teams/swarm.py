@@ -8,6 +8,7 @@ from teamrun.core import actors
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.emission import Emit
 from teamrun.core.protocols import AnyMessage, ChatAgent
+from teamrun.core.saved import read_state
 from teamrun.json_types import JsonMapping
 from teamrun.messages import BaseAgentEvent, BaseChatMessage, HandoffMessage
 from teamrun.teams.base import BaseGroupChat
@@ -137,7 +138,7 @@ class Swarm(BaseGroupChat):
         return teams.state.SwarmManagerState(**common, current_speaker=self._current_speaker)
 
     async def _load_manager(self, state: JsonMapping) -> "teams.state.SwarmManagerState":
-        manager = teams.state.SwarmManagerState.model_validate(state)
+        manager = read_state(teams.state.SwarmManagerState, state, self._manager_name)
         if manager.current_speaker not in self._seats:
             raise ValueError(
                 f"The state names {manager.current_speaker!r} as the current speaker, which is not "

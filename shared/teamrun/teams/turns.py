@@ -20,6 +20,7 @@ from teamrun.core.checks import checked_list
 from teamrun.core.cooperation import yield_to_loop
 from teamrun.core.emission import Emit, ignore
 from teamrun.core.protocols import AnyMessage, ChatAgent, Team
+from teamrun.core.saved import damaged
 from teamrun.core.together import emit_together
 from teamrun.errors import UsageError
 from teamrun.json_types import JsonObject
@@ -414,6 +415,9 @@ class Turns(ABC):
     def _load_at_once(self, state: "teams.state.SeveralAtOnceState") -> None:
         """Continue the turns that were under way, after the conversation was loaded."""
         said = {m.id: m for m in self._thread if isinstance(m, BaseChatMessage)}
+        for name, ids in state.unheard:
+            if name not in self._seats or not said.keys() >= set(ids):
+                raise damaged("unheard", "names a participant or message that the state lacks")
         self._unheard = [(name, [said[id] for id in ids]) for name, ids in state.unheard]
         self._waiting = state.active_nodes
 

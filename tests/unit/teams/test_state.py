@@ -6,14 +6,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from tests.support.talkers import Stuck, Talker, texts
 
-from teamrun.conditions import MaxMessageTermination, TerminationCondition, TimeoutTermination
+from teamrun.agents import AssistantAgent
+from teamrun.conditions import (
+    ExternalTermination,
+    MaxMessageTermination,
+    TerminationCondition,
+    TimeoutTermination,
+    TokenUsageTermination,
+)
 from teamrun.core import CancellationToken
-from teamrun.errors import UsageError
 from teamrun.messages import BaseChatMessage, StructuredMessage, TextMessage
-from teamrun.teams import RoundRobinGroupChat
+from teamrun.teams import DiGraphBuilder, GraphFlow, RoundRobinGroupChat
+from teamrun.testing import ScriptedModel
 
 
 def build(
@@ -211,35 +218,123 @@ async def test_custom_message_types_are_loaded() -> None:
     assert isinstance(b.received[0], Memo)
 
 
-DAMAGE: list[tuple[str, Any]] = [
-    ("current_turn", -1),
-    ("current_turn", "many"),
-    ("next_speaker_index", -5),
-    ("undecided", -1),
-    ("message_thread", [{"type": []}]),
-    ("message_thread", [{"type": {}}]),
-    ("message_thread", [None]),
+DAMAGE: list[tuple[str, Any, str]] = [
+    ("current_turn", -1, "RoundRobinGroupChatManager.current_turn"),
+    ("current_turn", "many", "RoundRobinGroupChatManager.current_turn"),
+    ("next_speaker_index", -5, "RoundRobinGroupChatManager.next_speaker_index"),
+    ("next_speaker_index", "1", "RoundRobinGroupChatManager.next_speaker_index"),
+    ("next_speaker_index", True, "RoundRobinGroupChatManager.next_speaker_index"),
+    ("next_speaker_index", 10**30, "RoundRobinGroupChatManager.next_speaker_index"),
+    ("next_speaker_index", 2, "next_speaker_index"),
+    ("undecided", -1, "RoundRobinGroupChatManager.undecided"),
+    ("undecided", 10**30, "RoundRobinGroupChatManager.undecided"),
+    ("undecided", 3, "undecided"),
+    ("message_thread", [{"type": []}], "type: []"),
+    ("message_thread", [{"type": {}}], "type: {}"),
+    ("message_thread", [None], "message_thread.0"),
+    ("message_thread", [{"type": "TextMessage", "source": "x"}], "message_thread.0.content"),
+    ("run", {"opening": [{"type": "TextMessage", "source": "x"}]}, "run.opening.0.content"),
+    ("shared_memory", 5, "shared_memory"),
+    ("termination", [], "RoundRobinGroupChatManager.termination"),
+    ("termination", {}, "type"),
+    ("termination", {"x": 1}, "type"),
+    ("termination", {"type": 5}, "type"),
+    ("termination", {"type": "MaxMessageTermination"}, "terminated"),
+    *(
+        (
+            "termination",
+            {"type": "MaxMessageTermination", "terminated": False, "message_count": count},
+            "message_count",
+        )
+        for count in (-5, 1.5, "1", True, None, 10**30)
+    ),
 ]
 
 
-@pytest.mark.parametrize(("field", "value"), DAMAGE, ids=map(str, DAMAGE))
-async def test_a_damaged_state_is_refused(field: str, value: Any) -> None:
-    team, _, _ = build()
+@pytest.mark.parametrize(("field", "value", "key"), DAMAGE, ids=lambda value: str(value)[:40])
+async def test_a_damaged_state_is_refused(field: str, value: Any, key: str) -> None:
+    team, _, _ = build(condition=MaxMessageTermination(9))
     await team.run("go")
     state = await saved(team)
     state["agent_states"]["RoundRobinGroupChatManager"][field] = value
-    other, _, _ = build()
+    other, _, _ = build(condition=MaxMessageTermination(9))
     before = await saved(other)
 
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError) as raised:
         await other.load_state(state)
 
+    assert key in str(raised.value)
+    assert not isinstance(raised.value, ValidationError)
     assert await saved(other) == before
+
+
+@pytest.mark.parametrize(
+    ("container", "key"),
+    [
+        (None, "a"),
+        ({"agent_state": []}, "a.agent_state"),
+        ({"message_buffer": [{"type": "HandoffMessage"}]}, "a.message_buffer.0.source"),
+    ],
+)
+async def test_a_damaged_state_of_a_participant_is_refused(container: Any, key: str) -> None:
+    team, _, _ = build()
+    state = await saved(team)
+    state["agent_states"]["a"] = container
+
+    with pytest.raises(ValueError, match="The state is damaged") as raised:
+        await team.load_state(state)
+
+    assert repr(key) in str(raised.value)
+
+
+async def test_the_state_of_an_assistant_needs_its_conversation() -> None:
+    agent = AssistantAgent("a", ScriptedModel([]))
+
+    with pytest.raises(ValueError, match="'llm_context' is missing"):
+        await agent.load_state({"type": "AssistantAgentState"})
+    with pytest.raises(ValueError, match=r"'llm_context\.messages' is invalid"):
+        await agent.load_state({"llm_context": {"messages": 5}})
+
+
+@pytest.mark.parametrize("left", [-1, 2, True, "1", 10**30])
+async def test_the_edges_that_a_node_waits_for_are_as_many_as_it_has(left: Any) -> None:
+    a, b = Talker("a"), Talker("b")
+    graph = DiGraphBuilder().add_node(a).add_node(b).add_edge(a, b).build()
+    team = GraphFlow([a, b], graph)
+    state = json.loads(json.dumps(await team.save_state()))
+    state["agent_states"]["GraphManager"]["remaining"]["b"]["b"] = left
+
+    with pytest.raises(ValueError, match=r"The state is damaged: '.*remaining\.b\.b'"):
+        await team.load_state(state)
+
+
+PARTS = [
+    (TimeoutTermination(9), "elapsed_seconds", [-1, float("nan"), 10**30, "1", True, None]),
+    (TokenUsageTermination(9), "prompt_tokens", [-1, 1.5, None]),
+    (TokenUsageTermination(9), "completion_tokens", [-1, 1.5, None]),
+    (ExternalTermination(), "requested", [1, None]),
+    (ExternalTermination() | ExternalTermination(), "conditions", [{}, None]),
+]
+
+
+@pytest.mark.parametrize(("condition", "key", "values"), PARTS, ids=lambda value: str(value)[:20])
+async def test_a_damaged_state_of_a_condition_is_refused(
+    condition: TerminationCondition, key: str, values: list[Any]
+) -> None:
+    state = await condition.save_state()
+    await condition.load_state(state)
+
+    for value in values:
+        with pytest.raises(ValueError, match=f"The state is damaged: '{key}'"):
+            await condition.load_state({**state, key: value})
+    del state[key]
+    with pytest.raises(ValueError, match=f"'{key}' is missing"):
+        await condition.load_state(state)
 
 
 @pytest.mark.parametrize("state", [None, [], "state", 1])
 async def test_a_state_is_an_object(state: Any) -> None:
     team, _, _ = build()
 
-    with pytest.raises(UsageError, match="as `save_state` returns it"):
+    with pytest.raises(ValueError, match="as `save_state` returns it"):
         await team.load_state(state)
