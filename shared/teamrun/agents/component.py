@@ -100,10 +100,20 @@ def make_user_proxy(cls: type[UserProxyAgent], arguments: JsonObject) -> UserPro
 def _factory(content_type: type[BaseModel] | None, format_string: str | None) -> JsonObject | None:
     if content_type is None:
         return None
+    name, schema = content_type.__name__, content_type.model_json_schema()
+    try:
+        model_of_schema(schema, name)
+    except UnusableSchema as error:
+        warnings.warn(
+            f"The schema of {name!r} cannot be read again: {error} Or pass the class to "
+            f"load_component(..., classes=[{name}]).",
+            ComponentWarning,
+            stacklevel=2,
+        )
     config = {
-        "json_schema": content_type.model_json_schema(),
+        "json_schema": schema,
         "format_string": format_string,
-        "content_model_name": content_type.__name__,
+        "content_model_name": name,
     }
     return {
         "provider": _FACTORY,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, Field, SecretStr
 from tests.unit.component.agent_examples import EXAMPLES
 from tests.unit.component.examples import (
     KEY,
@@ -393,3 +393,50 @@ def test_a_workbench_of_tools_becomes_the_tools_of_the_agent() -> None:
 
     assert read.dump_component().config["workbench"][0]["config"]["tools"]
     assert memory().dump_component().provider == "autogen_core.memory.ListMemory"
+
+
+def test_a_function_as_the_condition_of_an_edge_cannot_be_written() -> None:
+    with pytest.raises(UsageError) as raised:
+        flow(lambda message: True).dump_component()
+
+    assert "Error calling function" not in str(raised.value)
+    assert "is a function, which is no data; use a text" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"temperature": float("nan")},
+        {"timeout": float("inf")},
+        {"extra_body": {"a": [{"b": float("-inf")}]}},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_numbers_that_are_no_json_cannot_be_written(options: Any) -> None:
+    client = OpenAIChatCompletionClient(model="gpt-4o", api_key="sk-x", **options)
+
+    with pytest.raises(UsageError, match="NaN and infinite numbers are no JSON") as raised:
+        client.dump_component()
+
+    assert repr(next(iter(options))) in str(raised.value)
+
+
+class Tree(BaseModel):
+    branches: "list[Tree] | None" = None
+
+
+class Code(BaseModel):
+    code: str = Field(pattern="^a+$")
+
+
+@pytest.mark.parametrize("answer", [Tree, Code])
+def test_a_schema_that_cannot_be_read_again_is_a_warning(answer: type[BaseModel]) -> None:
+    first = AssistantAgent("a", model(), output_content_type=answer)
+
+    with pytest.warns(ComponentWarning, match=rf"classes=\[{answer.__name__}\]"):
+        written = first.dump_component()
+
+    with pytest.raises(DefinitionError, match=f"The schema of '{answer.__name__}' cannot be used"):
+        AssistantAgent.load_component(written)
+    again = AssistantAgent.load_component(written, classes=[answer])
+    assert again._output_content_type is answer  # pyright: ignore[reportPrivateUsage]

@@ -104,11 +104,14 @@ class SingleThreadedAgentRuntime:
             timeout: Seconds to wait for the response; by default no limit.
 
         Raises:
+            ValueError: The timeout is negative or NaN.
             UndeliverableException: There is no such recipient, or the runtime was stopped.
             MessageDroppedException: An intervention handler dropped the message or the response.
             TimeoutError: There was no response in time; the handler's token is cancelled.
             Exception: What the handler raised.
         """
+        if timeout is not None and not timeout >= 0:  # not `< 0`, which is false for NaN
+            raise ValueError(f"timeout must be a number of seconds from 0, not {timeout}.")
         name = recipient.type
         if name not in self._registry:
             raise UndeliverableException(

@@ -1,6 +1,7 @@
 """Objects written as components."""
 
 import inspect
+import math
 from collections.abc import Mapping, Sequence, Set
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -134,7 +135,14 @@ def _values(component: "Anything", row: Row) -> JsonObject:
         attribute = field.attribute or f"_{name}"
         value = special[name] if name in special else getattr(component, attribute)
         if value is not None and not (field.is_ours and not value):
-            values[name] = _formed(value, field, f"{name!r} of {_called(component)}")
+            what = f"{name!r} of {_called(component)}"
+            values[name] = _formed(value, field, what)
+            if not _is_finite(values[name]):
+                raise UsageError(
+                    f"A component cannot express {what}: NaN and infinite numbers are no JSON."
+                    " Use a finite number.",
+                    argument=name,
+                )
     return values
 
 
@@ -171,7 +179,19 @@ def _dumped(value: Any, shape: Any, what: str) -> Any:
     try:
         return TypeAdapter[Any](shape).dump_python(value, mode="json", exclude_none=True)
     except PydanticSerializationError as error:
-        raise UsageError(f"A component cannot express {what}: {error}") from error
+        reason = str(error).rpartition("ValueError: ")[2]  # of a serializer of ours
+        raise UsageError(f"A component cannot express {what}: {reason}") from error
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether no number in the value is NaN or infinite."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, Mapping):
+        return all(map(_is_finite, cast("Mapping[str, Any]", value).values()))
+    if isinstance(value, list | tuple):
+        return all(map(_is_finite, cast("Sequence[Any]", value)))
+    return True
 
 
 def _called(component: "Anything") -> str:
