@@ -1,12 +1,13 @@
 """Agents as components: what their attributes do not say as it is written."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from pydantic import BaseModel
 
 from teamrun.agents.user_proxy import UserProxyAgent
+from teamrun.core.checks import wrong_type
 from teamrun.core.component.base import ComponentWarning
 from teamrun.core.component.loading import given
 from teamrun.core.schema_model import UnusableSchema, model_of_schema
@@ -44,7 +45,17 @@ def write_assistant(agent: Any) -> JsonObject:
 
 
 def make_assistant(cls: Any, arguments: JsonObject) -> Any:
-    """An agent; tools in a plain workbench become its own."""
+    """An agent; tools in a plain workbench become its own.
+
+    Raises:
+        TypeError: The metadata are not texts by name; AutoGen refuses such a component, too.
+    """
+    metadata: JsonMapping = arguments.get("metadata") or {}
+    if not isinstance(metadata, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - JSON data
+        raise wrong_type("metadata", "an object with texts", metadata)
+    for key, value in metadata.items():
+        if not isinstance(value, str):
+            raise wrong_type(f"metadata[{key!r}]", "a text", value)
     rest = {name: value for name, value in arguments.items() if name not in _REPLACED}
     factory: JsonMapping | None = arguments.get("structured_message_factory")
     if factory is not None:

@@ -407,7 +407,7 @@ def test_a_function_as_the_condition_of_an_edge_cannot_be_written() -> None:
     "options",
     [
         {"temperature": float("nan")},
-        {"timeout": float("inf")},
+        {"top_p": float("inf")},
         {"extra_body": {"a": [{"b": float("-inf")}]}},
     ],
     ids=lambda options: next(iter(options)),
@@ -440,3 +440,11 @@ def test_a_schema_that_cannot_be_read_again_is_a_warning(answer: type[BaseModel]
         AssistantAgent.load_component(written)
     again = AssistantAgent.load_component(written, classes=[answer])
     assert again._output_content_type is answer  # pyright: ignore[reportPrivateUsage]
+
+
+def test_metadata_of_a_component_are_texts() -> None:
+    written = AssistantAgent("a", model()).dump_component().model_dump()
+    written["config"]["metadata"] = {"a": [1]}
+
+    with pytest.raises(DefinitionError, match=r"metadata\['a'\] must be a text, not list"):
+        AssistantAgent.load_component(written, model_client=model())
