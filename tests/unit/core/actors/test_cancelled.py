@@ -129,3 +129,11 @@ async def test_the_cancellation_of_one_who_needs_an_agent_does_not_reach_the_oth
         assert await kept == ECHO
         assert len(made) == 1
         await runtime.stop_when_idle()
+
+
+@pytest.mark.parametrize("timeout", [float("nan"), -1, -0.5])
+async def test_a_timeout_is_a_number_of_seconds_from_0(timeout: float) -> None:
+    runtime = SingleThreadedAgentRuntime()
+
+    with pytest.raises(ValueError, match="timeout must be a number of seconds from 0"):
+        await runtime.send_message("a", ECHO, timeout=timeout)
