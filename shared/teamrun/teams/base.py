@@ -440,7 +440,7 @@ class BaseGroupChat(Turns, ComponentBase[BaseModel]):
                 f"is {manager.undecided}, but there are {len(manager.message_thread)} messages",
             )
         if self._shared is not None or state.get("shared_memory"):
-            values = state.get("shared_memory") or {}
+            values: object = state.get("shared_memory") or {}
             if not isinstance(values, Mapping):
                 raise damaged("shared_memory", "must be an object")
             self.shared_memory.load(cast("JsonMapping", values))

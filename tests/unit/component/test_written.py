@@ -395,9 +395,13 @@ def test_a_workbench_of_tools_becomes_the_tools_of_the_agent() -> None:
     assert memory().dump_component().provider == "autogen_core.memory.ListMemory"
 
 
+def _always(_: object) -> bool:
+    return True
+
+
 def test_a_function_as_the_condition_of_an_edge_cannot_be_written() -> None:
     with pytest.raises(UsageError) as raised:
-        flow(lambda message: True).dump_component()
+        flow(_always).dump_component()
 
     assert "Error calling function" not in str(raised.value)
     assert "is a function, which is no data; use a text" in str(raised.value)

@@ -308,7 +308,7 @@ async def test_the_edges_that_a_node_waits_for_are_as_many_as_it_has(left: Any) 
         await team.load_state(state)
 
 
-PARTS = [
+PARTS: list[tuple[TerminationCondition, str, list[Any]]] = [
     (TimeoutTermination(9), "elapsed_seconds", [-1, float("nan"), 10**30, "1", True, None]),
     (TokenUsageTermination(9), "prompt_tokens", [-1, 1.5, None]),
     (TokenUsageTermination(9), "completion_tokens", [-1, 1.5, None]),
