@@ -90,7 +90,11 @@ def instructions(content: str) -> SystemMessage:
 
 def made_question(content: str) -> UserMessage:
     """A text for a model, as a user's."""
-    return made(UserMessage, {"content": content, "source": "user", "type": "UserMessage"})
+    message, values = blank(UserMessage)
+    values["content"] = content
+    values["source"] = "user"
+    values["type"] = "UserMessage"
+    return message
 
 
 def extended(before: Sequence[LLMMessage], text: str) -> list[LLMMessage]:

@@ -55,7 +55,21 @@ def fill_prompt(template: str, fields: Mapping[str, str]) -> str:
     `str.format` would also allow gigabytes of padding and access to attributes, which a prompt from
     a client must not have.
     """
-    return _FIELD.sub(lambda found: fields.get(found[1], found[0][0]), template)
+    return "".join(
+        [fields.get(text, "{") if is_field else text for text, is_field in _parts(template)]
+    )
+
+
+@lru_cache
+def _parts(template: str) -> Sequence[tuple[str, bool]]:
+    """The texts and the names of fields of a prompt, in order, and which of the two each is."""
+    parts: list[tuple[str, bool]] = []
+    end = 0
+    for found in _FIELD.finditer(template):
+        brace = (found[0][0], False)
+        parts += [(template[end : found.start()], False), (found[1], True) if found[1] else brace]
+        end = found.end()
+    return [*parts, (template[end:], False)]
 
 
 def history_text(messages: Sequence[LLMMessage]) -> str:
@@ -93,6 +107,8 @@ def mentioned(text: str, names: Sequence[str]) -> list[str]:
     Chinese, a name may stand directly beside other letters.
     """
     pattern, forms = _reading_of(tuple(names))
+    if text in forms:  # as most models answer
+        return [forms[text]]
     found = {forms[hit[0]] for hit in pattern.finditer(unicodedata.normalize("NFC", text))}
     return [name for name in names if name in found]
 
@@ -139,11 +155,12 @@ def feedback_on(
         candidates: The names that it may choose.
         previous: The previous speaker, if it must not speak again.
     """
-    listed = str(list(candidates))
     if len(names) > 1:
-        return f"Expected exactly one name to be mentioned. Please select only one from: {listed}."
-    if names and names[0] == previous:
-        return f"Repeated speaker is not allowed, please select a different name from: {listed}."
-    if not names or names[0] not in candidates:
-        return f"No valid name was mentioned. Please select from: {listed}."
-    return None
+        problem = "Expected exactly one name to be mentioned. Please select only one from"
+    elif names and names[0] == previous:
+        problem = "Repeated speaker is not allowed, please select a different name from"
+    elif not names or names[0] not in candidates:
+        problem = "No valid name was mentioned. Please select from"
+    else:
+        return None
+    return f"{problem}: {list(candidates)}."
