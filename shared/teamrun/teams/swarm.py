@@ -79,9 +79,7 @@ class Swarm(BaseGroupChat):
     def _check_start(self, task: Sequence[BaseChatMessage]) -> None:
         if self._is_nested:
             return  # the handoffs in its task may be those of the outer team
-        # Without a target it is a conversation, as SocietyOfMindAgent passes it on.
-        handoffs = (each for each in task if isinstance(each, HandoffMessage) and each.target)
-        given = next(handoffs, None)
+        given = _latest_handoff(task)
         if given is not None:
             if given.target not in self._seats:
                 raise ValueError(
@@ -99,6 +97,13 @@ class Swarm(BaseGroupChat):
                 "For example, if you are resuming from a HandoffTermination, make sure the new "
                 "task is a HandoffMessage with a valid participant as the target."
             )
+
+    def handoff_to_person(self, said: Sequence[BaseChatMessage]) -> HandoffMessage | None:
+        """The handoff to a person that comes last in the conversation."""
+        latest = _latest_handoff(said) or self._pending_handoff()
+        if latest is None or latest.target in self._seats or latest.source not in self._seats:
+            return None
+        return latest
 
     async def _select_speaker(self, token: CancellationToken, emit: Emit[AnyMessage]) -> str:
         handoff = self._pending_handoff()
@@ -146,3 +151,9 @@ class Swarm(BaseGroupChat):
             )
         self._current_speaker, self._known = manager.current_speaker, 0
         return manager
+
+
+def _latest_handoff(messages: Sequence[BaseChatMessage]) -> HandoffMessage | None:
+    # Without a target it is a conversation, as SocietyOfMindAgent passes it on.
+    handoffs = (m for m in reversed(messages) if isinstance(m, HandoffMessage) and m.target)
+    return next(handoffs, None)

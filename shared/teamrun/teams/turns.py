@@ -24,7 +24,7 @@ from teamrun.core.saved import damaged
 from teamrun.core.together import emit_together
 from teamrun.errors import UsageError
 from teamrun.json_types import JsonObject
-from teamrun.messages import BaseChatMessage, RequestUsage
+from teamrun.messages import BaseChatMessage, HandoffMessage, RequestUsage
 from teamrun.teams.ending import Ending
 from teamrun.teams.participant import Participant, Turn, participant
 from teamrun.teams.run_record import RunRecord
@@ -153,6 +153,14 @@ class Turns(ABC):
     def become_nested(self) -> None:
         """Note that this is a member of another team, whose messages become its tasks."""
         self._is_nested = True
+
+    def handoff_to_person(self, said: Sequence[BaseChatMessage]) -> HandoffMessage | None:
+        """The handoff to a person whose answer the next run needs as its task, if there is one.
+
+        Args:
+            said: Messages of the conversation that the team has not received yet.
+        """
+        return None
 
     def _check_start(self, task: Sequence[BaseChatMessage]) -> None:  # noqa: B027 - few refuse
         """Refuse a run that cannot begin: with this task, or without one.

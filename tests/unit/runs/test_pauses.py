@@ -56,6 +56,22 @@ async def test_a_worker_that_is_stopped_when_it_claims_announces_no_call(is_paus
     assert types == ["run.queued", "message.created", "run.paused"]
 
 
+async def test_a_run_whose_time_is_over_announces_no_call() -> None:
+    store = FaultStore(MemoryStore())
+    cluster = Cluster({"a": ["DONE"]}, team=solo(), store=store, lease=LEASE)
+    ref = await cluster.submit(limits={"timeout_seconds": 10, "on_limit": "pause"})
+    claim = held_back(store, 1)
+    async with cluster.working(ref) as (_, finished):
+        await claim.reached.wait()
+        cluster.clock.shift += timedelta(seconds=20)
+        claim.release.set()
+        assert await finished is Finish.WAITING
+
+    types = await cluster.event_types(ref)
+    assert types[-2:] == ["limit.reached", "run.paused"]
+    assert "turn.started" not in types and "model.call.started" not in types
+
+
 async def test_a_stopped_worker_announces_no_call_after_the_last_one_that_it_made() -> None:
     begun, may_end = asyncio.Event(), asyncio.Event()
 

@@ -65,12 +65,13 @@ async def run_team(
             await team.load_state(journal.thawed)
     elif spec.thread is not None:
         try:
-            earlier = await continue_thread(journal, spec, team, threads)
+            task = await continue_thread(
+                journal, spec, team, threads, given=_as_messages(_task(spec.input))
+            )
         except ThreadMismatch:
             for message in _as_messages(_task(spec.input)):  # the conversation has what was asked
                 narrator.emit_item(message)
             raise
-        task = [*earlier, *_as_messages(_task(spec.input))]
     while True:
         result = await team.run_observed(task, narrator.emit_item)
         handoff = _handoff_to_person(result, team, spec)

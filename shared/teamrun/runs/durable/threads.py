@@ -11,7 +11,7 @@ from typing import cast
 from teamrun.core.refs import RunRef
 from teamrun.errors import ThreadMismatch
 from teamrun.json_types import JsonObject
-from teamrun.messages import BaseChatMessage
+from teamrun.messages import BaseChatMessage, HandoffMessage, TextMessage
 from teamrun.messages.factory import MessageFactory
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.patience import until_stored
@@ -26,9 +26,24 @@ ThreadBefore = Callable[[str, ThreadPart, str], Awaitable[JsonObject]]
 
 
 async def continue_thread(
-    journal: Journal, spec: RunSpec, team: BaseGroupChat, before: ThreadBefore | None
+    journal: Journal,
+    spec: RunSpec,
+    team: BaseGroupChat,
+    before: ThreadBefore | None,
+    *,
+    given: list[BaseChatMessage],
 ) -> list[BaseChatMessage]:
-    """Load the state of the thread; returns messages that the team has not received yet.
+    """Load the state of the thread; returns the task of the team.
+
+    The task has the messages that the team has not received yet, then the input of the run. If the
+    conversation has ended with a handoff to a person, the input is the person's answer.
+
+    Args:
+        journal: The journal of the run.
+        spec: The run.
+        team: The team, whose state is loaded.
+        before: Reads from what the run continues.
+        given: The input of the run.
 
     Raises:
         ThreadMismatch: The state does not fit the team.
@@ -61,7 +76,28 @@ async def continue_thread(
             ) from error
     create = MessageFactory().create
     made = [create(message) for message in record.value["messages"]]
-    return [message for message in made if isinstance(message, BaseChatMessage)]
+    earlier = [message for message in made if isinstance(message, BaseChatMessage)]
+    handoff = team.handoff_to_person(earlier)
+    if handoff is not None:
+        *others, last = given
+        answer = HandoffMessage(
+            source=handoff.target, target=handoff.source, content=last.to_text()
+        )
+        given = [*others, answer]
+    return [*(_as_heard(message, team) for message in earlier), *given]
+
+
+def _as_heard(message: BaseChatMessage, team: BaseGroupChat) -> BaseChatMessage:
+    """A message of an interrupted run; a handoff to a person would end this run as well."""
+    if not isinstance(message, HandoffMessage) or team.has_member(message.target):
+        return message
+    return TextMessage(
+        id=message.id,
+        source=message.source,
+        content=message.content,
+        created_at=message.created_at,
+        metadata=message.metadata,
+    )
 
 
 async def state_of(journal: Journal, team: BaseGroupChat) -> JsonObject:

@@ -28,7 +28,8 @@ class Gate:
         state: The state of the run.
         journal: The calls that run code requests.
         calls: The calls in flight.
-        is_shut: Whether this worker starts no call, since it stops or may have lost the run.
+        is_shut: Whether no call starts, since this worker stops or may have lost the run, or since
+            the time of the run is over.
     """
 
     def __init__(

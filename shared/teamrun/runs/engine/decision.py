@@ -248,6 +248,11 @@ class Decision:
             self._cut = level and (limits, level)
         return self._cut and self._cut[1]
 
+    def time_is_over(self) -> bool:
+        """Whether the run has reached its time limit."""
+        over = self._time_limit()
+        return over is not None and self._clock.now() >= over.at
+
     def _time_limit(self) -> _TimeLimit | None:
         """The earliest time at which a limit ends the run.
 

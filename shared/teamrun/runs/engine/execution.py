@@ -117,6 +117,7 @@ class Execution:
         self._journal: Journal | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._gate: Gate | None = None
+        self._decision: Decision | None = None
         self._root: asyncio.Task[End] | None = None
         if warm is None:
             self._origin = RunOrigin(state.spec.seed, (prefix or entries)[0].at)
@@ -326,7 +327,9 @@ class Execution:
         self._calls.has_lapsed = self._has_lapsed
         self._gate = gate = Gate(self.state, journal, self._calls, self._is_shut)
         drafts = Drafts(self.state, journal, self._calls, gate)
-        decision = Decision(self.state, journal, self._calls, gate, drafts, self._clock)
+        self._decision = decision = Decision(
+            self.state, journal, self._calls, gate, drafts, self._clock
+        )
         self._calls.forget_expiries(journal.open_calls())
         while self.state.end is None:
             if self.state.term_seconds is None and self._has_lapsed():  # nothing renews it
@@ -482,8 +485,10 @@ class Execution:
             gate.open()
 
     def _is_shut(self) -> bool:
-        """Whether this worker starts no call: it stops, or another one may have taken over."""
-        return self._stopping or self._has_lapsed()
+        """Whether no call starts: this worker stops or may have lost the run, or time is over."""
+        decision = self._decision
+        is_late = decision is not None and decision.time_is_over()
+        return is_late or self._stopping or self._has_lapsed()
 
     def _has_lapsed(self) -> bool:
         """Whether another worker may have taken over; only the next write can tell."""
@@ -544,7 +549,7 @@ class Execution:
         self._close_journal()
 
     def _close_journal(self) -> None:
-        self._gate = self._root = None
+        self._gate = self._decision = self._root = None
         journal, self._journal = self._journal, None
         if journal is not None:
             journal.close()
