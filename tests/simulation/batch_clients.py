@@ -17,7 +17,7 @@ __all__ = ["BatchClients"]
 
 
 class BatchClients:
-    """Everybody who has batches."""
+    """The clients that have batches."""
 
     def __init__(self, world: Deployment, line: Line) -> None:
         self._world = world

@@ -98,7 +98,7 @@ class Clients:
         self.accepted(submitted.run, key, attend=attend)
 
     def accepted(self, run: Run, key: str, *, attend: bool = True) -> None:
-        """A run was acknowledged; perhaps somebody looks after it."""
+        """A run was acknowledged; another client may act on it."""
         self._ledger.by_key[key].add(run.id)
         self._accepted(run, attend=attend)
 

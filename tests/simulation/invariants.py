@@ -122,7 +122,7 @@ def _of_plan(story: Story) -> Iterator[str]:
 
 
 def _of_pauses(story: Story) -> Iterator[str]:
-    """Whoever is shown a paused run has been told so, once."""
+    """If a run is shown as paused, its events have said so once."""
     state, told = RunState.initial(story.state.spec, story.entries[0].at), 0
     for entry in story.entries:
         state.apply(entry)
@@ -134,7 +134,7 @@ def _of_pauses(story: Story) -> Iterator[str]:
 
 
 def _of_beginnings(story: Story, drives: list[Drive]) -> Iterator[str]:
-    """An owner that lets go has begun the calls of which it says so then.
+    """If an owner yields or waits, it has begun the calls that this entry announces.
 
     It may have said so before, and been stopped or lost while that was written. A call that is
     never made is that of a loser.

@@ -18,7 +18,7 @@ _OF_RUNS = (["*"], ["run.*"], ["run.completed", "run.failed", "run.cancelled"])
 
 
 class Subscribers:
-    """Everybody who has webhooks."""
+    """The clients that have webhooks."""
 
     def __init__(self, world: Deployment, line: Line) -> None:
         self._world = world

@@ -165,5 +165,5 @@ TEAMS = {
 @cache
 def team_registry() -> Registry:
     """What requests can name."""
-    nobody = TeamJob.__new__(TeamJob)
-    return _registry(nobody, Client(nobody))
+    idle = TeamJob.__new__(TeamJob)
+    return _registry(idle, Client(idle))

@@ -17,7 +17,7 @@ __all__ = ["ThreadClients"]
 
 
 class ThreadClients:
-    """Everybody who has threads; their runs live as those of other clients do."""
+    """The clients that have threads; they treat their runs as other clients do."""
 
     def __init__(self, world: Deployment, line: Line, clients: Clients, desk: ThreadDesk) -> None:
         self._world = world

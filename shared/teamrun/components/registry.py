@@ -357,7 +357,7 @@ class Registry:
         """Warnings about a valid definition: teams that nothing ends, agents that never speak."""
         endless = [
             f"The team {name!r} never ends by itself: give it a termination condition or"
-            " 'max_turns'. Otherwise a run goes on, and pays for it, until one of its limits is"
+            " 'max_turns'. Otherwise a run continues, and calls models, until one of its limits is"
             " reached or it is cancelled."
             for name in endless_of(definition)
         ]

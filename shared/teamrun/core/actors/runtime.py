@@ -470,7 +470,7 @@ class SingleThreadedAgentRuntime:
         if agent_id in self._creating:
             # Not awaited itself: the cancellation of one who waits would reach all the others.
             await asyncio.wait([shared := self._creating[agent_id]])
-            # Whoever created it may have been cancelled: then one who waited creates it.
+            # If the task that created it was cancelled, one that waited creates it.
             return await self._agent(agent_id) if shared.cancelled() else shared.result()
         creating = self._creating[agent_id] = asyncio.get_running_loop().create_future()
         try:
