@@ -39,8 +39,9 @@ EPILOG = """examples:
 
 # For tests that start processes of their own and mostly wait for them; `tests/conftest.py` says
 # which of them share processes. A timeout ends the test and not the process, because pytest-xdist
-# waits for ever for the tests that a lost process had been given.
-IN_TWO = ("-n", "2", "--dist=loadscope", "-o", "timeout_method=signal")
+# waits for ever for the tests that a lost process had been given. It is long: a busy machine is no
+# failure.
+IN_TWO = ("-n", "2", "--dist=loadscope", "-o", "timeout_method=signal", "-o", "timeout=240")
 
 # Only for tests in process; the others measure times and share servers. A worker of pytest-xdist
 # that a timeout ends (60 s) prints no stack, so it is printed shortly before.

@@ -13,7 +13,7 @@ __all__ = ["ENDED", "Client"]
 
 ENDED = frozenset({"completed", "failed", "cancelled", "incomplete", "expired"})
 
-_WITHIN_S = 90
+_WITHIN_S = 240
 
 Json = dict[str, Any]
 

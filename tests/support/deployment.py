@@ -244,7 +244,7 @@ def _token_of(body: dict[str, Any]) -> str:
 
 
 async def sometime(
-    probe: Callable[[], Any], what: str, *, within_s: float = 30, every_s: float = 0.05
+    probe: Callable[[], Any], what: str, *, within_s: float = 120, every_s: float = 0.05
 ) -> Any:
     """Poll until a condition in other processes is true; returns its value."""
     try:

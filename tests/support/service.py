@@ -20,7 +20,8 @@ from typing import Any
 __all__ = ["ROOT", "Served", "Timeline", "example", "free_port", "processes", "serving", "until"]
 
 ROOT = Path(__file__).parents[2]
-WITHIN_S = 60.0
+WITHIN_S = 150.0
+"""Far longer than anything takes: what is too slow here is a busy machine, which proves nothing."""
 MARK = "TEAMRUN_TEST_MARK"
 
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
