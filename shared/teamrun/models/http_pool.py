@@ -18,7 +18,6 @@ from threading import get_ident
 from urllib.request import getproxies
 
 import httpx2
-from openai import DefaultAsyncHttpxClient
 
 __all__ = ["SpreadTransport", "http_client"]
 
@@ -30,14 +29,17 @@ _LIMITS = httpx2.Limits(
 
 
 def http_client() -> httpx2.AsyncClient:
-    """The client that a worker needs; proxies of the environment are used as ever."""
+    """The client that a worker needs; proxies of the environment are used as ever.
+
+    It follows redirects; `redirects.guarded` keeps those of model calls on the same server.
+    """
     file, folder = environ.get("SSL_CERT_FILE"), environ.get("SSL_CERT_DIR")
     verify = _tls_context(get_ident(), file, folder, _version(file), _version(folder))
     if "all" in getproxies():  # it would need the place of ours
-        return DefaultAsyncHttpxClient(verify=verify, limits=_LIMITS)
+        return httpx2.AsyncClient(verify=verify, limits=_LIMITS, follow_redirects=True)
     spread = SpreadTransport(lambda: httpx2.AsyncHTTPTransport(verify=verify, limits=_LIMITS))
     # A proxy for https:// is more specific than all:// and takes precedence over ours.
-    return DefaultAsyncHttpxClient(verify=verify, mounts={"all://": spread})
+    return httpx2.AsyncClient(verify=verify, mounts={"all://": spread}, follow_redirects=True)
 
 
 @lru_cache(maxsize=8)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import httpx2
 
-from teamrun.models.openai.errors import redirected
+from teamrun.models.http_errors import redirected
 
 __all__ = ["guarded", "on_same_server"]
 

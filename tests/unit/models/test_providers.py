@@ -22,6 +22,8 @@ import sys
 import teamrun.models, teamrun.testing
 heavy = {"openai", "httpx2", "azure", "boto3", "anyio"} & set(sys.modules)
 assert not heavy, heavy
+import teamrun.models.http_answer, teamrun.models.http_pool, teamrun.models.redirects
+assert "openai" not in sys.modules, "clients of other providers need no SDK of OpenAI"
 """
 
 

@@ -186,14 +186,13 @@ def _connect(
 ) -> Any:
     from openai import AsyncAzureOpenAI, AsyncOpenAI
 
-    from teamrun.models import http_pool, redirects
-    from teamrun.models.openai import calls
+    from teamrun.models import http_answer, http_pool, redirects
 
     options |= {
         "base_url": address.base_url,
         "default_query": address.query,
         "max_retries": 0,
-        "timeout": calls.timeouts(timeout.total_seconds()),
+        "timeout": http_answer.timeouts(timeout.total_seconds()),
         "http_client": redirects.guarded(http_client or http_pool.http_client()),
     }
     if address.api_version is None:  # the SDK's Azure client knows the paths of deployments only

@@ -13,7 +13,7 @@ from teamrun.core.sse import Event, EventReader
 from teamrun.errors import ModelError
 from teamrun.json_types import JsonObject
 from teamrun.models.error_bodies import read_error, tidy
-from teamrun.models.openai.errors import in_band_error
+from teamrun.models.http_errors import in_band_error
 from teamrun.models.openai.response import AnswerReader
 from teamrun.models.unreadable import unreadable_by
 
@@ -39,6 +39,11 @@ class AnswerBody:
     """The received part of a whole answer; of a stream, the text before its first event."""
     _streamed: bool | None = None
     """`None` until the first character has come."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the server has marked the end of the answer."""
+        return self.answer.ended
 
     def read(self, body: bytes) -> None:
         """Take the whole body.

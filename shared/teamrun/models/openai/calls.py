@@ -2,17 +2,13 @@
 
 The SDK connects, authorizes and sends; answers are read by `body.py`, since the SDK's reader
 fails on what compatible servers send: pings, chunks without a delta, errors of other shapes.
-Imported when a client is created, not before, because it loads the SDK. Each event loop gets its
-own SDK client, since connections belong to the loop that opened them.
+Imported when a client is created, not before, because it loads the SDK.
 """
 
 import asyncio
-import contextlib
 import hashlib
 import json
-import time
-import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TypeVar
@@ -29,26 +25,21 @@ from teamrun.json_types import JsonObject
 from teamrun.messages.llm import CreateResult
 from teamrun.messages.recordable import PairJoiner, recordable
 from teamrun.messages.recordable_result import recordable_result
+from teamrun.models.http_answer import PerLoop, texts_of
+from teamrun.models.http_errors import secrets_of, unwritable
 from teamrun.models.openai.body import AnswerBody
-from teamrun.models.openai.errors import mapped_errors, secrets_of, unwritable
+from teamrun.models.openai.errors import mapped_errors
 from teamrun.models.openai.request import Request
 from teamrun.models.openai.response import AnswerReader
 from teamrun.models.redirects import on_same_server
 
-__all__ = ["Connect", "OpenAICalls", "timeouts"]
+__all__ = ["Connect", "OpenAICalls"]
 
 T = TypeVar("T")
 
 Connect = Callable[[], AsyncOpenAI]
 
 _NOT_IN_BODY = frozenset({"model", "extra_body"})
-_CONNECT_SECONDS = 10.0
-_DRAIN_SECONDS = 0.1
-
-
-def timeouts(seconds: float) -> httpx2.Timeout:
-    """`seconds` of silence are the limit; for opening a connection it is at most ten."""
-    return httpx2.Timeout(seconds, connect=min(seconds, _CONNECT_SECONDS))
 
 
 class OpenAICalls:
@@ -62,13 +53,10 @@ class OpenAICalls:
         family: str,
         remedies: Mapping[int, str],
     ) -> None:
-        self._connect = connect
         self._remedies = remedies
         self._timeout_seconds = timeout_seconds
         self._family = family
-        self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncOpenAI] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._clients = PerLoop(connect)
 
     async def create(self, request: Request, token: CancellationToken | None) -> CreateResult:
         """Ask once, without retries.
@@ -78,7 +66,7 @@ class OpenAICalls:
         """
         with mapped_errors(self._remedies), cancelled_by(token):
             async with asyncio.timeout(self._timeout_seconds):  # silence is bounded by the SDK
-                completions = self._client().chat.completions.with_raw_response
+                completions = self._clients.get().chat.completions.with_raw_response
                 raw = await _sent(
                     lambda asked: completions.create(**_arguments(asked), stream=False), request
                 )
@@ -98,7 +86,7 @@ class OpenAICalls:
         """
         async with AsyncExitStack() as stack:
             with mapped_errors(self._remedies), cancelled_by(token):
-                completions = self._client().chat.completions.with_streaming_response
+                completions = self._clients.get().chat.completions.with_streaming_response
                 opened = await _sent(
                     lambda asked: stack.enter_async_context(
                         completions.create(**_arguments(asked), stream=True)
@@ -107,8 +95,9 @@ class OpenAICalls:
                 )
                 response = opened.http_response
             answer, joiner = self._answer_of(response, request), PairJoiner()
+            body, seconds = AnswerBody(answer), self._timeout_seconds
             try:
-                async for text in self._texts(response, AnswerBody(answer), token):
+                async for text in texts_of(response, body, token, seconds=seconds):
                     if whole := joiner.add(text):
                         yield whole
             except ModelError:
@@ -122,41 +111,12 @@ class OpenAICalls:
 
     async def close(self) -> None:
         """Close the connections of the running loop."""
-        client = self._clients.pop(asyncio.get_running_loop(), None)
+        client = self._clients.pop()
         if client is not None:
             await client.close()
 
-    async def _texts(
-        self, response: httpx2.Response, body: AnswerBody, token: CancellationToken | None
-    ) -> AsyncGenerator[str, None]:
-        pieces = response.aiter_bytes()
-        chunks, left = 0, self._timeout_seconds
-        while not body.answer.ended:
-            # The SDK bounds the silence of the server. Comments and blank lines keep a connection
-            # open, and are no part of the answer.
-            with mapped_errors(), cancelled_by(token):
-                begin = time.monotonic()
-                async with asyncio.timeout(left):
-                    piece = await anext(pieces, None)
-                left -= time.monotonic() - begin
-            with mapped_errors():
-                for text in body.close() if piece is None else body.feed(piece):
-                    yield text
-            if piece is None:
-                return
-            if body.chunks > chunks:
-                chunks, left = body.chunks, self._timeout_seconds
-        await _drain(pieces)
-
     def _answer_of(self, response: httpx2.Response, request: Request) -> AnswerReader:
         return AnswerReader(request, self._family, secrets_of(response.request))
-
-    def _client(self) -> AsyncOpenAI:
-        loop = asyncio.get_running_loop()
-        client = self._clients.get(loop)
-        if client is None:
-            client = self._clients[loop] = self._connect()
-        return client
 
 
 async def _sent(send: Callable[[Request], Awaitable[T]], request: Request) -> T:
@@ -177,14 +137,6 @@ def _check_writable(request: Request) -> None:
         json.dumps(request.body, allow_nan=False)
     except ValueError as error:
         raise unwritable(error) from error
-
-
-async def _drain(pieces: AsyncIterator[bytes]) -> None:
-    """Read the rest after the end of an answer, so that the connection can be reused."""
-    with contextlib.suppress(TimeoutError, httpx2.RequestError, httpx2.StreamError):
-        async with asyncio.timeout(_DRAIN_SECONDS):
-            async for _ in pieces:
-                pass
 
 
 def _arguments(request: Request) -> JsonObject:

@@ -325,8 +325,7 @@ def _connect(
 ) -> Any:
     from openai import AsyncOpenAI
 
-    from teamrun.models import http_pool, redirects
-    from teamrun.models.openai import calls
+    from teamrun.models import http_answer, http_pool, redirects
 
     address = address_and_query(access.base_url)
     client = AsyncOpenAI(
@@ -335,7 +334,7 @@ def _connect(
         default_query=address.query,
         organization=organization,
         max_retries=0,
-        timeout=calls.timeouts(timeout.total_seconds()),
+        timeout=http_answer.timeouts(timeout.total_seconds()),
         http_client=redirects.guarded(http_client or http_pool.http_client()),
     )
     if not access.is_openai:  # the SDK takes OPENAI_ORG_ID and OPENAI_PROJECT_ID for every server

@@ -19,9 +19,9 @@ from teamrun.messages.llm import (
 )
 from teamrun.models.content_filter import filtered_categories
 from teamrun.models.error_bodies import ErrorBody, is_error, read_error
+from teamrun.models.http_errors import in_band_error
 from teamrun.models.openai.attached import attached_to_message, merged, provider_data
 from teamrun.models.openai.content import content_of, usage_with
-from teamrun.models.openai.errors import in_band_error
 from teamrun.models.openai.request import Request
 from teamrun.models.openai.tool_calls import ToolCalls, calls_of
 from teamrun.models.thoughts import without_thought
