@@ -160,9 +160,7 @@ def _lock(options: argparse.Namespace, _: list[str]) -> int:
     )
     service = _extras("api", "worker", "cli", "redis", "s3", "openai")
     # Clients that no example uses are installed with the tests, which use them all.
-    clouds = _extras(
-        "azure", "azure-queue", "bedrock", "aws", "anthropic", "google", "mcp", "otel"
-    )
+    clouds = _extras("azure", "azure-queue", "bedrock", "aws", "anthropic", "google", "mcp", "otel")
     tests = (*clouds, "--group", "test", "-c", SERVICE, "-c", CLOUDS)
     functions = (*_extras("azure-functions", "openai"), "-c", SERVICE, "-c", TESTS)
     checkers = ("--group", "check", "-c", SERVICE, "-c", TESTS)

@@ -13,6 +13,7 @@ from teamrun.errors import ModelError, TeamrunError
 from teamrun.json_types import JsonObject
 from teamrun.models.causes import without_secrets
 from teamrun.models.error_bodies import ErrorBody, read_error, tidy
+from teamrun.models.too_long import code_of
 from teamrun.models.transient import is_transient
 from teamrun.models.unreadable import unreadable
 
@@ -33,6 +34,8 @@ _HARMLESS_HEADERS = frozenset(
         "accept",
         "accept-encoding",
         "accept-language",
+        "anthropic-beta",
+        "anthropic-version",
         "connection",
         "content-length",
         "content-type",
@@ -121,7 +124,7 @@ def in_band_error(body: ErrorBody, secrets: Sequence[str]) -> ModelError:
         status_code=body.status,
         retryable=is_transient(body, status=body.status),
         cut=True,
-        **_details(body),
+        **_details(body, words),
     )
 
 
@@ -220,8 +223,8 @@ def answered(
         return redirected(target, response.request, status)
     words = tidy(error.words, secrets_of(response.request)) or response.reason_phrase
     remedy = f" ({remedies[status]})" if remedies and status in remedies else ""
-    data = _details(error)
-    if (request_id := headers.get("x-request-id")) is not None:
+    data = _details(error, words)
+    if (request_id := headers.get("x-request-id") or headers.get("request-id")) is not None:
         data["request_id"] = request_id
     wait = retry_after(headers, now=datetime.now(UTC))
     if wait is not None:
@@ -261,10 +264,10 @@ def _filter(body: ErrorBody) -> str:
     return f" (content filter: {', '.join(body.filtered)})" if body.filtered else ""
 
 
-def _details(body: ErrorBody) -> JsonObject:
+def _details(body: ErrorBody, words: str) -> JsonObject:
     details: JsonObject = {}
-    if body.code is not None:
-        details["provider_code"] = tidy(body.code)
+    if (code := code_of(body.code, words)) is not None:
+        details["provider_code"] = tidy(code)
     if body.filtered:
         details["filtered"] = list(body.filtered)
     return details

@@ -22,6 +22,7 @@ from teamrun.json_types import JsonObject
 from teamrun.models.bedrock.connection import Line
 from teamrun.models.causes import without_secrets
 from teamrun.models.error_bodies import tidy
+from teamrun.models.too_long import code_of
 from teamrun.models.unreadable import READING, unreadable, unreadable_by
 
 __all__ = ["mapped_errors", "to_model_error"]
@@ -86,14 +87,6 @@ _KINDS: Final[Mapping[str, _Kind]] = {
 """By their names in lower case: those within a stream begin with a small letter."""
 
 _PASSING = frozenset({408, 424, 429})
-_TOO_LONG = re.compile(
-    r"input is too long|prompt is too long|too many input tokens|input tokens exceeded"
-    r"|exceeds? (?:the )?(?:maximum )?context|context (?:length|limit|window)"
-    r"|maximum context|exceeds? the maximum (?:number of )?(?:input )?(?:tokens|length)"
-    r"|input length .* exceed",
-    re.IGNORECASE,
-)
-"""The words of the different models for a conversation that is larger than their window."""
 _NEEDS_PROFILE = "on-demand throughput"
 _SIGNED = re.compile(r"\s*(?:The Canonical String|The String-to-Sign).*", re.DOTALL)
 """What follows repeats the signed headers."""
@@ -236,10 +229,9 @@ def _service_error(error: aws.ClientError, secrets: Sequence[str]) -> ModelError
 
 
 def _data(code: str, words: str, metadata: Mapping[str, Any]) -> JsonObject:
-    is_too_long = code.lower() == "validationexception" and _TOO_LONG.search(words)
     data: JsonObject = {}
     if code:
-        data["provider_code"] = "context_length_exceeded" if is_too_long else tidy(code)
+        data["provider_code"] = tidy(code_of(code, words) or code)
     if request_id := metadata.get("RequestId"):
         data["request_id"] = str(request_id)
     wait = retry_after(metadata.get("HTTPHeaders", {}), now=datetime.now(UTC))

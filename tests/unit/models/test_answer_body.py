@@ -9,7 +9,7 @@ from tests.support.examples import examples
 
 from teamrun.errors import ModelError
 from teamrun.messages.llm import CreateResult
-from teamrun.models.openai.body import AnswerBody
+from teamrun.models.answer_body import AnswerBody
 from teamrun.models.openai.request import Request
 from teamrun.models.openai.response import AnswerReader
 from teamrun.models.tool_names import ToolNames

@@ -1,23 +1,23 @@
-"""The body of a chat completion's response, taken in pieces: events, or one whole answer.
+"""The body of a model's answer over HTTP, taken in pieces: events, or one whole answer.
 
 The first character of the body decides which of the two it is, not the request or the headers:
 some servers stream when they should not, and some send a whole answer when a stream is requested.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Protocol, cast
 
 from teamrun.core.sse import Event, EventReader
 from teamrun.errors import ModelError
 from teamrun.json_types import JsonObject
+from teamrun.messages.llm import CreateResult
 from teamrun.models.error_bodies import read_error, tidy
 from teamrun.models.http_errors import in_band_error
-from teamrun.models.openai.response import AnswerReader
 from teamrun.models.unreadable import unreadable_by
 
-__all__ = ["AnswerBody"]
+__all__ = ["Answer", "AnswerBody"]
 
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 _WHOLE = b'{[<"'
@@ -27,11 +27,49 @@ _TEXT_BYTES = 8_192
 """Number of characters kept of a body that is neither, for an error's message."""
 
 
+class Answer(Protocol):
+    """Puts the chunks of an answer together; each provider has its own."""
+
+    ended: bool
+    """Whether the server has marked the end of the answer."""
+    secrets: Sequence[str]
+    """Values to remove from an error's message."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the reason why the model stopped has come."""
+        ...
+
+    def add(self, chunk: JsonObject, /) -> Iterable[str]:
+        """Take a chunk, or a whole answer; returns the text that it adds.
+
+        Raises:
+            ModelError: It is an error of the server, or cannot be read.
+        """
+        ...
+
+    def add_other(self, body: object, /) -> None:
+        """Take an item that is no chunk: a ping, or perhaps the reason for a missing answer."""
+        ...
+
+    def close(self) -> Iterable[str]:
+        """The text that is left when no more chunks come."""
+        ...
+
+    def result(self) -> CreateResult:
+        """The whole outcome, after the last chunk.
+
+        Raises:
+            ModelError: The answer broke off, or there was none.
+        """
+        ...
+
+
 @dataclass(slots=True)
 class AnswerBody:
     """Parses the bytes and passes the chunks in them to `answer`."""
 
-    answer: AnswerReader
+    answer: Answer
     chunks: int = 0
     """How many events have come; comments and blank lines between them are none."""
     _events: EventReader = field(default_factory=EventReader)
@@ -42,7 +80,7 @@ class AnswerBody:
 
     @property
     def ended(self) -> bool:
-        """Whether the server has marked the end of the answer."""
+        """Whether the end of the answer has come."""
         return self.answer.ended
 
     def read(self, body: bytes) -> None:
