@@ -63,7 +63,7 @@ class EventView:
             case "artifact.created":
                 file = f"file {data.get('name')} ({data.get('size')} bytes)"
                 self._line(who, file, "magenta")
-            case "model.call.failed" | "model.call.retried":
+            case "model.call.failed" | "model.call.retried" | "model.call.fell_back":
                 self._line(who, _model_trouble(event_type, data), "red")
             case "run.input_required":
                 self._line(who, f"asks: {str(data.get('prompt', '')).strip()}", "yellow")
@@ -195,6 +195,8 @@ def _model_trouble(event_type: str, data: JsonObject) -> str:
     model, error = data.get("model"), _outcome(data)
     if event_type == "model.call.failed":
         return f"model {model} failed: {error}"
+    if event_type == "model.call.fell_back":
+        return f"model {model} failed, {data.get('fallback')} is asked: {error}"
     return (
         f"model {model} failed, attempt {data.get('attempt')}; tried again in "
         f"{_number(data.get('delay_seconds', 0))} s: {error}"

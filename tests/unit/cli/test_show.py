@@ -172,11 +172,13 @@ def test_progress_and_retries_are_shown_with_cause_and_delay() -> None:
             {"model": "main", "attempt": 1, "delay_seconds": 2.5, "error": error},
         ),
         ("run.retried", None, {"attempt": 2, "retry_at": at, "error": error}),
+        ("model.call.fell_back", "a", {"model": "main", "fallback": "second", "error": error}),
     ).splitlines()
 
     assert out[:2] == ["a … load: half (50 %)", "a … load: more"]
     assert [part in out[2] for part in ("main", "2.5 s", "Overloaded.")] == [True] * 3
     assert [part in out[3] for part in ("attempt 2", "2026-03-31", "Overloaded.")] == [True] * 3
+    assert [part in out[4] for part in ("main", "second is asked", "Overloaded.")] == [True] * 3
 
 
 def test_at_a_terminal_the_reason_for_waiting_is_shown_until_the_next_event() -> None:
@@ -223,7 +225,8 @@ def run_that_used(usage: RunUsage) -> Run:
 
 TYPES = [
     *("message.delta", "message.created", "model.call.started", "model.call.failed"),
-    *("model.call.retried", "artifact.created", "run.input_required", "run.retried"),
+    "run.input_required",
+    *("model.call.retried", "model.call.fell_back", "artifact.created", "run.retried"),
     *("run.scheduled", "run.failed", "limit.warned", "tool.call.requested", "tool.call.completed"),
     *("tool.call.failed", "tool.call.progressed", "run.of_a_later_release"),
 ]

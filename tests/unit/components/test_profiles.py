@@ -9,11 +9,12 @@ from teamrun.components.building.models import Profiles
 from teamrun.components.definitions.profiles import Profile
 from teamrun.errors import DefinitionError
 from teamrun.models.base import ChatCompletionClient
+from teamrun.models.fallback import FallbackModel
 from teamrun.models.providers import PLANNED, PROVIDERS, option_names
 from teamrun.testing import ScriptedModel
 
-MAIN = Profile("main", "openai", {"model": "gpt-4o", "api_key": "${KEY}"}, "local")
-LOCAL = Profile("local", "openai", {"model": "llama", "base_url": "${URL}"}, "words")
+MAIN = Profile("main", "openai", {"model": "gpt-4o", "api_key": "${KEY}"}, ("local",))
+LOCAL = Profile("local", "openai", {"model": "llama", "base_url": "${URL}"}, ("words",))
 WORDS = Profile("words", "scripted", {"script": ["costs ${KEY}"], "latency_ms": 20})
 ALL = {profile.name: profile for profile in (MAIN, LOCAL, WORDS)}
 
@@ -85,6 +86,33 @@ def test_options_are_expanded_and_typed() -> None:
     }
 
 
+def test_each_fallback_is_followed_by_its_own() -> None:
+    def profile(name: str, *fallback: str) -> Profile:
+        return Profile(name, "openai", {"model": name, "api_key": f"${{{name}}}"}, fallback)
+
+    given = [profile("a", "b", "c"), profile("b", "d"), profile("c"), profile("d", "c")]
+    profiles = {each.name: each for each in given}
+
+    for environ, active, unset in (
+        ({"c": "k"}, "c", "a"),
+        ({"c": "k", "d": "k"}, "d", "a"),
+        ({"a": "k"}, "a", None),
+    ):
+        found = Profiles(profiles, environ=environ).active("a")
+        assert found is not None
+        assert (found.profile.name, found.missing, found.unset) == (active, None, unset)
+
+
+def test_profiles_with_the_same_fallbacks_share_one_client() -> None:
+    profiles = Profiles(ALL, environ={"KEY": "k", "URL": "http://127.0.0.1:1"})
+
+    client = profiles.client("main")
+
+    assert isinstance(client, FallbackModel)
+    assert profiles.client("main") is client
+    assert not isinstance(profiles.client("local"), FallbackModel), "a script is no substitute"
+
+
 def test_a_script_is_used_unchanged() -> None:
     assert WORDS.arguments({"KEY": "secret"}) == {
         "script": ["costs ${KEY}"],
@@ -107,8 +135,8 @@ def test_the_digest_is_the_same_in_every_environment_and_for_every_key() -> None
     def digest(profile: Profile, **environ: str) -> str:
         return Profiles(ALL | {"main": profile}, environ=environ).digest("main")
 
-    written = Profile("main", "openai", {"model": "gpt-4o", "api_key": "sk-1"}, "local")
-    other = Profile("main", "openai", {"model": "gpt-4o-mini", "api_key": "${KEY}"}, "local")
+    written = Profile("main", "openai", {"model": "gpt-4o", "api_key": "sk-1"}, ("local",))
+    other = Profile("main", "openai", {"model": "gpt-4o-mini", "api_key": "${KEY}"}, ("local",))
 
     assert digest(MAIN) == digest(MAIN, KEY="k") == digest(written)
     assert digest(other) != digest(MAIN)

@@ -419,6 +419,21 @@ CASES = [
          "models: {m: {type: scripted, script: [], fallback: n}, "
          "n: {type: scripted, script: [], fallback: m}}",
          "invalid_definition", "/models/m/fallback", "itself"),
+    Case("an unknown fallback in a list",
+         "models: {m: {type: scripted, script: [], fallback: [k, n]}, "
+         "k: {type: scripted, script: []}}", "unknown_model", "/models/m/fallback/1", "'n'"),
+    Case("a fallback in a list that leads back",
+         "models: {m: {type: scripted, script: [], fallback: [k, n]}, "
+         "k: {type: scripted, script: []}, n: {type: scripted, script: [], fallback: [k, m]}}",
+         "invalid_definition", "/models/m/fallback/1", "itself"),
+    Case("fallbacks that are no names",
+         "models: {m: {type: scripted, script: [], fallback: [3]}}",
+         "invalid_definition", "/models/m/fallback/0", "text"),
+    Case("no fallback in a list", "models: {m: {type: scripted, script: [], fallback: []}}",
+         "invalid_definition", "/models/m/fallback", "empty"),
+    Case("a switch that is a number", "models: {m: {type: scripted, script: [], "
+         "fallback_on_content_filter: 1}}", "invalid_definition",
+         "/models/m/fallback_on_content_filter", "true or false"),
     Case("two profiles of a name", "models: [{type: scripted, name: a, script: []}, "
          "{type: scripted, name: a, script: []}]", "invalid_definition", "/models/1",
          "another 'name'"),

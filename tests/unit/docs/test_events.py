@@ -16,7 +16,7 @@ from teamrun.core.cancellation import CancellationToken
 from teamrun.core.protocols import Response
 from teamrun.errors import ModelError
 from teamrun.messages import BaseChatMessage, TextMessage
-from teamrun.models.attempts import on_retry
+from teamrun.models.attempts import answering, on_fallback, on_retry
 from teamrun.testing import ScriptedModel
 from teamrun.tools.context import ToolContext
 from teamrun.tools.function import FunctionTool
@@ -69,12 +69,15 @@ def fail() -> str:
 
 
 class Faltering(ScriptedModel):
-    """Says that it has tried again, as a client with retries does."""
+    """Says that it has tried again and fallen back, as the wrappers do."""
 
     async def create(self, *args: Any, **options: Any) -> Any:
         told = on_retry.get()
         if told is not None:
             told(1, timedelta(seconds=1), ModelError("busy", retryable=True))
+        if (fell_back := on_fallback.get()) is not None:
+            fell_back("main", "second", ModelError("busy", retryable=True))
+            answering.set("second")
         return await super().create(*args, **options)
 
 

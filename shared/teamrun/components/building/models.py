@@ -7,7 +7,6 @@ from pydantic import ValidationError
 
 from teamrun.components.definitions.digest import digest
 from teamrun.errors import DefinitionError, MissingPackage, UsageError
-from teamrun.json_types import JsonObject
 from teamrun.models.base import ChatCompletionClient
 from teamrun.models.pacing.pacing import Pacing
 from teamrun.models.prices import Price
@@ -43,6 +42,7 @@ class Profiles(Collection[str]):
         self._environ = environ
         self._given = dict(clients or {})
         self._clients: dict[str, ChatCompletionClient] = {}
+        self._chains: dict[tuple[str, ...], ChatCompletionClient] = {}
         self._pacing = Pacing()
         self._prices: dict[str, Price | None] = {}
 
@@ -59,12 +59,9 @@ class Profiles(Collection[str]):
         """The profile that is used under a name here; None for a client that was handed in."""
         if name in self._given:
             return None
-        profile = self._profiles[name]
-        unset = missing = profile.missing(self._environ)
-        while missing is not None and profile.fallback is not None:
-            profile = self._profiles[profile.fallback]
-            missing = profile.missing(self._environ)
-        return Active(profile, missing, unset)
+        steps = [(step, step.missing(self._environ)) for step in self._chain(name)]
+        profile, missing = next((step for step in steps if step[1] is None), steps[-1])
+        return Active(profile, missing, steps[0][1])
 
     def model(self, name: str) -> str | None:
         """The provider's name of the model that is used under a name here, if it is known."""
@@ -79,7 +76,7 @@ class Profiles(Collection[str]):
 
     def entry_points(self) -> list[str]:
         """The profiles that are no fallback of another one."""
-        fallbacks = {profile.fallback for profile in self._profiles.values()}
+        fallbacks = {each for profile in self._profiles.values() for each in profile.fallback}
         return [name for name in self if name not in fallbacks]
 
     def price(self, name: str) -> Price | None:
@@ -93,12 +90,7 @@ class Profiles(Collection[str]):
         """The digest of a profile with its fallbacks, the same in every environment."""
         if name in self._given:
             return digest({"type": type(self._given[name]).__name__})
-        chain: list[JsonObject] = []
-        step: str | None = name
-        while step is not None:
-            chain.append(self._profiles[step].content())
-            step = self._profiles[step].fallback
-        return digest(chain)
+        return digest([profile.content() for profile in self._chain(name)])
 
     def for_model(self, model: str, types: Collection[str] = ()) -> str | None:
         """The profile of that name, or the first one that calls the provider's model `model`.
@@ -119,7 +111,9 @@ class Profiles(Collection[str]):
         return next(iter(preferred or named), None)
 
     def client(self, name: str) -> ChatCompletionClient:
-        """The client behind a name.
+        """The client behind a name, with the clients of its fallbacks for calls that fail.
+
+        A script never answers in place of a model whose server has failed.
 
         Raises:
             DefinitionError: The profile is unknown, or a variable that it needs is not set.
@@ -141,6 +135,40 @@ class Profiles(Collection[str]):
                 pointer=profile.where,
                 code="model_not_ready",
             )
+        others = [
+            step
+            for step in self._chain(profile.name)[1:]
+            if step.missing(self._environ) is None
+            and step.provider.is_scripted == profile.provider.is_scripted
+        ]
+        return self._with_fallbacks([profile, *others]) if others else self._own(profile)
+
+    def _chain(self, name: str) -> "list[Profile]":
+        """A profile and its fallbacks in order, each followed by its own."""
+        found: dict[str, Profile] = {}
+        ahead = [name]
+        while ahead:
+            step = ahead.pop()
+            if step not in found:
+                found[step] = self._profiles[step]
+                ahead += reversed(found[step].fallback)
+        return list(found.values())
+
+    def _with_fallbacks(self, chain: "list[Profile]") -> ChatCompletionClient:
+        from teamrun.models.fallback import Candidate, FallbackModel
+
+        key = tuple(profile.name for profile in chain)
+        if key not in self._chains:
+            self._chains[key] = FallbackModel(
+                [
+                    Candidate(step.name, self._own(step), step.fallback_on_content_filter)
+                    for step in chain
+                ]
+            )
+        return self._chains[key]
+
+    def _own(self, profile: "Profile") -> ChatCompletionClient:
+        """The client of a profile alone."""
         if profile.name not in self._clients:
             self._clients[profile.name] = self._made(profile)
         return self._clients[profile.name]
@@ -183,6 +211,7 @@ class Profiles(Collection[str]):
     async def close(self) -> None:
         """Close the clients that were made here."""
         clients, self._clients = self._clients, {}
+        self._chains.clear()
         for client in clients.values():
             await client.close()
         await self._pacing.close()

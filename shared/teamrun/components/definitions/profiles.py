@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -14,9 +14,16 @@ from teamrun.models.makers import BASE_URL, NO_KEY, NoAddress
 from teamrun.models.pacing.base import CallLimits
 from teamrun.models.prices import Price
 from teamrun.models.providers import PROVIDERS, FindAccess, Provider
-from teamrun.models.scalars import LONGEST_S, MOST, Number, WholeNumber, no_switch
+from teamrun.models.scalars import (
+    LONGEST_S,
+    MOST,
+    Number,
+    SwitchOption,
+    WholeNumber,
+    no_switch,
+)
 
-__all__ = ["NO_PACE", "Pace", "PaceOptions", "PriceOptions", "Profile"]
+__all__ = ["NO_PACE", "FallbackOptions", "Pace", "PaceOptions", "PriceOptions", "Profile"]
 
 Dollars = Annotated[Decimal, BeforeValidator(no_switch), Field(ge=0, le=1_000_000)]
 
@@ -70,6 +77,19 @@ class PaceOptions(BaseModel):
         return Pace(limits, None if seconds is None else timedelta(seconds=seconds))
 
 
+def _names(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+class FallbackOptions(BaseModel):
+    """The options of a profile that name the profiles which stand in for it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    fallback: Annotated[tuple[str, ...], BeforeValidator(_names), Field(min_length=1)] | None = None
+    fallback_on_content_filter: SwitchOption = False
+
+
 @dataclass(frozen=True, slots=True)
 class Profile:
     """A model as the operator's file describes it; texts are not expanded yet."""
@@ -77,13 +97,16 @@ class Profile:
     name: str
     type: str
     options: JsonMapping = field(repr=False)
-    fallback: str | None = None
-    """The profile to use if an environment variable that this one needs is not set."""
+    fallback: tuple[str, ...] = ()
+    """The profiles that stand in for it, in order: if an environment variable that it needs is not
+    set, and if its server does not answer."""
     where: str = ""
     """The pointer to it in the file."""
     price: Price | None = None
     """The operator's price."""
     pace: Pace = NO_PACE
+    fallback_on_content_filter: bool = False
+    """Whether `fallback` also stands in if a content filter refused the prompt."""
 
     @property
     def provider(self) -> Provider:

@@ -107,18 +107,25 @@ def check_fallbacks(profiles: Mapping[str, Profile | None], problems: Problems) 
     """Add the fallbacks that do not exist or that lead back to their profile."""
     for profile in filter(None, profiles.values()):
         place = pointer(profile.where, "fallback")
-        seen = {profile.name}
-        step = profile.fallback
-        while step is not None:
-            if step not in profiles:
-                hint = did_you_mean(step, profiles)
-                detail = f"'fallback': there is no model profile {step!r}.{hint}"
-                problems.add(place, "unknown_model", detail)
-                break
-            if step in seen:
+        for index, name in enumerate(profile.fallback):
+            where = place if len(profile.fallback) == 1 else pointer(place, index)
+            if name not in profiles:
+                hint = did_you_mean(name, profiles)
+                detail = f"'fallback': there is no model profile {name!r}.{hint}"
+                problems.add(where, "unknown_model", detail)
+            elif profile.name in _reached(name, profiles):
                 detail = f"'fallback': {profile.name!r} falls back to itself in the end."
-                problems.add(place, "invalid_definition", detail)
-                break
-            seen.add(step)
-            following = profiles[step]
-            step = None if following is None else following.fallback
+                problems.add(where, "invalid_definition", detail)
+
+
+def _reached(name: str, profiles: Mapping[str, Profile | None]) -> set[str]:
+    """A profile and all that its fallbacks lead to."""
+    found: set[str] = set()
+    ahead = [name]
+    while ahead:
+        step = ahead.pop()
+        profile = profiles.get(step)
+        if step not in found and profile is not None:
+            ahead += profile.fallback
+        found.add(step)
+    return found

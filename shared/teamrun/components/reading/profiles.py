@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
+
+from pydantic import BaseModel
 
 from teamrun.components.definitions.environment import MissingVariable, expand_all
 from teamrun.components.definitions.profiles import (
     NO_PACE,
-    Pace,
+    FallbackOptions,
     PaceOptions,
     PriceOptions,
     Profile,
@@ -27,7 +29,10 @@ from teamrun.models.providers import PLANNED, PROVIDERS
 __all__ = ["implicit_profile", "read_profiles"]
 
 _PACE: Final = tuple(PaceOptions.model_fields)
-_COMMON: Final = ("type", "fallback", "price", *_PACE)
+_FALLBACK: Final = tuple(FallbackOptions.model_fields)
+_COMMON: Final = ("type", *_FALLBACK, "price", *_PACE)
+
+OptionsT = TypeVar("OptionsT", bound=BaseModel)
 
 
 def read_profiles(
@@ -126,19 +131,20 @@ def _profile(
     fields = _with_script(fields, values, folder, problems)
     check_texts(fields, values, problems)
     price = _price(fields, problems)
-    pace = _pace(fields, environ, problems)
+    pace = _options(PaceOptions, fields, environ, problems)
+    stand_ins = _options(FallbackOptions, fields, environ, problems)
     check_options(row, fields, values, environ, problems)
-    if len(problems.found) > before:
+    if len(problems.found) > before or stand_ins is None:
         return None
-    fallback = fields.values.get("fallback")
     return Profile(
         name,
         str(kind),
         values,
-        None if fallback is None else str(fallback),
+        stand_ins.fallback or (),
         where,
         price,
-        pace or NO_PACE,
+        NO_PACE if pace is None else pace.pace(),
+        stand_ins.fallback_on_content_filter,
     )
 
 
@@ -156,9 +162,12 @@ def _price(fields: Fields, problems: Problems) -> Price | None:
     return None if options is None else options.price()
 
 
-def _pace(fields: Fields, environ: Mapping[str, str], problems: Problems) -> Pace | None:
+def _options(
+    of: type[OptionsT], fields: Fields, environ: Mapping[str, str], problems: Problems
+) -> OptionsT | None:
+    """The options of every type of profile that `of` has as fields."""
     given: JsonObject = {}
-    for name in _PACE:
+    for name in of.model_fields:
         value = fields.values.get(name)
         try:
             expanded = None if value is None else expand_all(value, environ)
@@ -166,10 +175,9 @@ def _pace(fields: Fields, environ: Mapping[str, str], problems: Problems) -> Pac
             detail = f"{error.message[:-1]}; set it or give a default: ${{{error.name}:-...}}."
             problems.add(fields.place(name), "invalid_definition", detail)
             continue
-        if expanded not in (None, ""):  # `${NAME:-}` means that there is no limit
+        if expanded not in (None, ""):  # `${NAME:-}` means that the option is absent
             given[name] = expanded
-    options = construct(PaceOptions, fields, given, problems)
-    return None if options is None else options.pace()
+    return construct(of, fields, given, problems)
 
 
 def _with_script(fields: Fields, values: JsonObject, folder: Path, problems: Problems) -> Fields:

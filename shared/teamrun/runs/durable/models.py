@@ -12,7 +12,7 @@ from teamrun.errors import ModelError
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.llm import CreateResult, LLMMessage
 from teamrun.messages.recordable_result import recordable_result
-from teamrun.models.attempts import broken_off, on_retry
+from teamrun.models.attempts import answering, broken_off, on_fallback, on_retry
 from teamrun.models.base import ChatCompletionClient, ToolChoice
 from teamrun.models.pacing.waits import on_wait
 from teamrun.models.prices import Price
@@ -140,17 +140,24 @@ class JournaledModel(ModelWrapper):
 
     def _performing(self, ask: Ask) -> Perform:
         async def perform(call_context: CallContext) -> Outcome:
+            def fell_back(profile: str, following: str, error: ModelError) -> None:
+                call_context.emit(
+                    "model.call.fell_back",
+                    {"model": profile, "fallback": following, "error": error_record(error)},
+                )
+
             def retried(attempt: int, delay: timedelta, error: ModelError) -> None:
                 call_context.emit(
                     "model.call.retried",
                     {
-                        "model": self._profile,
+                        "model": answering.get() or self._profile,
                         "attempt": attempt,
                         "delay_seconds": round(delay.total_seconds(), 3),
                         "error": error_record(error),
                     },
                 )
 
+            on_fallback.set(fell_back)
             on_retry.set(retried)
             on_wait.set(call_context.waited)
             result = recordable_result(await ask(call_context))
@@ -158,17 +165,19 @@ class JournaledModel(ModelWrapper):
             detail: JsonObject = {"finish_reason": result.finish_reason, "cached": result.cached}
             if scripted:
                 detail["scripted"] = True
+            if (stand_in := answering.get()) is not None:
+                detail["fallback"] = stand_in
             if result.filtered:
                 detail["filtered"] = result.filtered
-            cost_usd = self._cost(result)
+            cost_usd = self._cost(result, stand_in or self._profile)
             return Outcome(
                 result, None, result.usage, cost_usd, result.model, scripted, detail, True
             )
 
         return perform
 
-    def _cost(self, result: CreateResult) -> Decimal | None:
+    def _cost(self, result: CreateResult, profile: str) -> Decimal | None:
         if result.cached:
             return None
-        price = self._prices(self._profile, result.model)
+        price = self._prices(profile, result.model)
         return None if price is None else price.cost(result.usage)
