@@ -106,7 +106,7 @@ async def test_a_worker_that_dies_at_any_write_is_replaced_and_the_answers_are_t
             cluster.clock.shift += timedelta(minutes=3)  # the lease of the dead worker expires
             await cluster.worker(owner).execute(ref)
         records = [call for entry in await cluster.entries(ref) for call in calls_of(entry.body)]
-        answers = [(call.value or {})["content"] for call in records]
+        answers: list[Any] = [(call.value or {})["content"] for call in records]
         assert answers == ["one", "two", "DONE"], dies_at
         completed = await events_of(cluster, ref, "model.call.completed")
         named = [data.get("fallback") for _, data in completed]
