@@ -39,6 +39,7 @@
         DestinationRefused       a URL from input leads to a host that is not allowed
       RunError                   a run failed
         ModelError               a model call failed permanently
+          CircuitOpen            it was not made, because the server has failed repeatedly
         ToolError                a tool failed; the model receives the message
           InvalidArguments       the arguments of a call do not match the tool's schema
           ToolTimeout            a call took longer than the tool's timeout
@@ -78,6 +79,7 @@ __all__ = [
     "BatchEnded",
     "BatchNotFinished",
     "BatchNotFound",
+    "CircuitOpen",
     "DamagedBlob",
     "DefinitionError",
     "DeliveryError",
@@ -430,6 +432,12 @@ class ModelError(RunError):
         super().__init__(message, status_code=status_code, retryable=retryable, **data)
         self.status_code = status_code
         self.retryable = retryable
+
+
+class CircuitOpen(ModelError):
+    """A model call was not made, because the server of its profile has failed repeatedly."""
+
+    code = "model_circuit_open"
 
 
 class ToolError(RunError):

@@ -19,7 +19,7 @@ from teamrun.core import event_log
 from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
 from teamrun.core.clock import Clock, SystemClock
-from teamrun.errors import ModelError
+from teamrun.errors import CircuitOpen, ModelError
 from teamrun.json_types import JsonMapping
 from teamrun.messages.llm import CreateResult, LLMMessage
 from teamrun.models.attempts import broken_off, on_retry
@@ -58,7 +58,7 @@ class RetryPolicy:
             error: The error of the last one.
             elapsed: Time since the first attempt started.
         """
-        if not error.retryable or attempts > self.max_retries:
+        if not error.retryable or attempts > self.max_retries or isinstance(error, CircuitOpen):
             return None
         asked: float | None = error.data.get("retry_after")
         if not asked:  # 0, or a date in the past, would repeat the call without any pause

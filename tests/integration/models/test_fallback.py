@@ -24,6 +24,8 @@ version: 1
 models:
   main: {{type: openai, model: gpt-4o, base_url: "{first}", api_key: key-of-first, max_retries: 0,
           fallback: [second, written]}}
+  guarded: {{type: openai, model: gpt-4o, base_url: "{first}", api_key: k, max_retries: 3,
+             circuit_breaker: {{failures: 1}}, fallback: second}}
   second: {{type: openai, model: gpt-4o-mini, base_url: "{second}", api_key: key-of-second,
             max_retries: 0}}
   written: {{type: scripted, script: ["No model wrote this."]}}
@@ -69,6 +71,14 @@ async def test_the_second_server_answers_if_the_first_is_busy_or_gone(tmp_path: 
         *_, last = [piece async for piece in model.create_stream(ASK)]
         assert isinstance(last, CreateResult)
         assert last.content == "second"
+
+
+async def test_an_open_circuit_leaves_the_first_server_alone(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (first, second, registry):
+        first.plan.default = Reply(status=503, headers={"retry-after-ms": "1"})
+        for _ in range(3):
+            await registry.model_client("guarded").create(ASK)
+        assert (first.calls, second.calls) == (1, 3)
 
 
 async def test_a_wrong_request_is_not_sent_to_the_second_server(tmp_path: Path) -> None:

@@ -395,6 +395,17 @@ CASES = [
          "invalid_definition", "/models/m/temperature", "number"),
     Case("an option that is missing", "models: {m: {type: openai}}", "invalid_definition",
          "/models/m/model", "needed"),
+    Case("a circuit breaker that is none", "models: {m: {type: scripted, script: [], "
+         "circuit_breaker: true}}", "invalid_definition", "/models/m/circuit_breaker", "object"),
+    Case("a share of failures above one", "models: {m: {type: scripted, script: [], "
+         "circuit_breaker: {failure_share: 2}}}", "invalid_definition",
+         "/models/m/circuit_breaker/failure_share", "at most 1"),
+    Case("a circuit that opens without failures", "models: {m: {type: scripted, script: [], "
+         "circuit_breaker: {failures: 0}}}", "invalid_definition",
+         "/models/m/circuit_breaker/failures", "at least 1"),
+    Case("an unknown part of a circuit breaker", "models: {m: {type: scripted, script: [], "
+         "circuit_breaker: {cooldown_seconds: 3}}}", "unknown_field",
+         "/models/m/circuit_breaker/cooldown_seconds", "'cool_down_seconds'"),
     Case("a price that is none", "models: {m: {type: scripted, script: [], price: 3}}",
          "invalid_definition", "/models/m/price", "object"),
     Case("a price without output", "models: {m: {type: scripted, script: [], price: {input: 1}}}",

@@ -201,7 +201,12 @@ class Profiles(Collection[str]):
                 f"The model profile {profile.name!r} is invalid: {error.message}",
                 pointer=profile.where,
             ) from error
-        return self._pacing.paced(client, profile.name, *profile.pace)
+        client = self._pacing.paced(client, profile.name, *profile.pace)
+        if (options := profile.breaker) is None:
+            return client
+        from teamrun.models.breaker import Circuit, with_breaker
+
+        return with_breaker(client, Circuit(profile.name, options.limits()))
 
     @property
     def pacing(self) -> Pacing:

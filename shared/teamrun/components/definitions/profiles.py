@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -23,7 +23,18 @@ from teamrun.models.scalars import (
     no_switch,
 )
 
-__all__ = ["NO_PACE", "FallbackOptions", "Pace", "PaceOptions", "PriceOptions", "Profile"]
+if TYPE_CHECKING:
+    from teamrun.models.breaker import BreakerLimits
+
+__all__ = [
+    "NO_PACE",
+    "BreakerOptions",
+    "FallbackOptions",
+    "Pace",
+    "PaceOptions",
+    "PriceOptions",
+    "Profile",
+]
 
 Dollars = Annotated[Decimal, BeforeValidator(no_switch), Field(ge=0, le=1_000_000)]
 
@@ -77,6 +88,29 @@ class PaceOptions(BaseModel):
         return Pace(limits, None if seconds is None else timedelta(seconds=seconds))
 
 
+class BreakerOptions(BaseModel):
+    """The options of a profile's circuit breaker."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    failures: WholeNumber = Field(default=5, ge=1, le=MOST)
+    failure_share: Number | None = Field(default=None, gt=0, le=1)
+    window_seconds: Number = Field(default=60, gt=0, le=LONGEST_S)
+    cool_down_seconds: Number = Field(default=30, gt=0, le=LONGEST_S)
+
+    def limits(self) -> "BreakerLimits":
+        """The limits that the options describe."""
+        # Imported here: a process that only accepts runs makes no client.
+        from teamrun.models.breaker import BreakerLimits
+
+        return BreakerLimits(
+            failures=self.failures,
+            failure_share=self.failure_share,
+            window_s=self.window_seconds,
+            cool_down_s=self.cool_down_seconds,
+        )
+
+
 def _names(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
@@ -107,6 +141,8 @@ class Profile:
     pace: Pace = NO_PACE
     fallback_on_content_filter: bool = False
     """Whether `fallback` also stands in if a content filter refused the prompt."""
+    breaker: BreakerOptions | None = None
+    """None: calls are made whatever the server does."""
 
     @property
     def provider(self) -> Provider:

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from teamrun.components.definitions.environment import MissingVariable, expand_all
 from teamrun.components.definitions.profiles import (
     NO_PACE,
+    BreakerOptions,
     FallbackOptions,
     PaceOptions,
     PriceOptions,
@@ -23,14 +24,13 @@ from teamrun.components.reading.yaml_text import load_yaml
 from teamrun.errors import DefinitionError
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.models.makers import OPENAI, variable_of
-from teamrun.models.prices import Price
 from teamrun.models.providers import PLANNED, PROVIDERS
 
 __all__ = ["implicit_profile", "read_profiles"]
 
 _PACE: Final = tuple(PaceOptions.model_fields)
 _FALLBACK: Final = tuple(FallbackOptions.model_fields)
-_COMMON: Final = ("type", *_FALLBACK, "price", *_PACE)
+_COMMON: Final = ("type", *_FALLBACK, "price", "circuit_breaker", *_PACE)
 
 OptionsT = TypeVar("OptionsT", bound=BaseModel)
 
@@ -130,7 +130,8 @@ def _profile(
     }
     fields = _with_script(fields, values, folder, problems)
     check_texts(fields, values, problems)
-    price = _price(fields, problems)
+    price = _part(PriceOptions, fields, "price", "a price", problems)
+    breaker = _part(BreakerOptions, fields, "circuit_breaker", "a circuit breaker", problems)
     pace = _options(PaceOptions, fields, environ, problems)
     stand_ins = _options(FallbackOptions, fields, environ, problems)
     check_options(row, fields, values, environ, problems)
@@ -142,24 +143,26 @@ def _profile(
         values,
         stand_ins.fallback or (),
         where,
-        price,
+        None if price is None else price.price(),
         NO_PACE if pace is None else pace.pace(),
         stand_ins.fallback_on_content_filter,
+        breaker,
     )
 
 
-def _price(fields: Fields, problems: Problems) -> Price | None:
-    raw, place = fields.values.get("price"), fields.place("price")
+def _part(
+    of: type[OptionsT], fields: Fields, name: str, what: str, problems: Problems
+) -> OptionsT | None:
+    """The object under a name that every type of profile has; its texts are not expanded."""
+    raw, place = fields.values.get(name), fields.place(name)
     if raw is None:
         return None
-    what = "a price"
     source = as_object(raw, place, problems, what=what)
     if source is None:
         return None
-    known = {name: name for name in PriceOptions.model_fields}
-    figures = read_fields(source, place, known, problems, what=what)
-    options = construct(PriceOptions, figures, figures.values, problems)
-    return None if options is None else options.price()
+    known = {field: field for field in of.model_fields}
+    given = read_fields(source, place, known, problems, what=what)
+    return construct(of, given, given.values, problems)
 
 
 def _options(

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from teamrun.core.cancellation import CancellationToken
-from teamrun.errors import ModelError
+from teamrun.errors import CircuitOpen, ModelError
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.llm import CreateResult, LLMMessage
 from teamrun.messages.recordable_result import recordable_result
@@ -40,7 +40,8 @@ def result_of(answer: CallRecord | Outcome) -> CreateResult:
         ModelError: The call failed, now or when it was recorded.
     """
     if answer.error is not None:
-        raise ModelError(
+        kind = CircuitOpen if answer.error.code == CircuitOpen.code else ModelError
+        raise kind(
             answer.error.message,
             status_code=answer.error.status_code,
             retryable=answer.error.retryable,
