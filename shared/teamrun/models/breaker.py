@@ -11,7 +11,7 @@ that waits for its turn is no failure. Each process has its own circuits.
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import aclosing, contextmanager
 from typing import Literal, NamedTuple
 
@@ -81,7 +81,7 @@ class Circuit:
         return "open" if self._rest_s(self._opened_at) > 0 else "half_open"
 
     @contextmanager
-    def call(self) -> Iterator[None]:
+    def call(self) -> Generator[None]:
         """The block is a call; its outcome counts. A call that is cancelled does not count.
 
         Raises:
