@@ -29,8 +29,7 @@ ASKING = {
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Generator[Served]:
     folder = tmp_path_factory.mktemp("cli")
-    # A run takes some seconds, so that the example of `cancel` is in time.
-    config = example(folder / "example", latency_ms=500)
+    config = example(folder / "example")
     with serving(folder / "data", config=config) as served:
         asking = folder / "asking.json"
         asking.write_text(json.dumps(ASKING), encoding="utf-8")
@@ -48,8 +47,22 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Generator[Served]:
         yield served
 
 
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Generator[Served]:
+    """A run takes minutes, so a command that needs an open one is in time on a busy machine."""
+    folder = tmp_path_factory.mktemp("slow")
+    config = example(folder / "example", latency_ms=20_000)
+    with serving(folder / "data", config=config) as served:
+        yield served
+
+
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name not in STARTED_ELSEWHERE])
-def test_the_example_in_the_help_works(name: str, served: Served, tmp_path: Path) -> None:
+def test_the_example_in_the_help_works(
+    name: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    needs_open_run = "$(teamrun submit" in COMMANDS[name].EXAMPLE
+    needs_open_run |= "$(teamrun batch submit" in COMMANDS[name].EXAMPLE
+    served: Served = request.getfixturevalue("slow" if needs_open_run else "served")
     command = tmp_path / "teamrun"
     command.write_text(
         f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m teamrun "$@"\n', encoding="utf-8"

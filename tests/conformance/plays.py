@@ -58,7 +58,7 @@ _TIMES = {"none": 0, "lose": 2, "limit": 5}
 """How often a play's host is disturbed, at its first `yield`s."""
 
 _EXPECTED = Path(__file__).with_name("expected")
-_AT_ONCE = 40
+_AT_ONCE = 12
 
 
 class Plays:

@@ -244,7 +244,7 @@ class Azurite:
         request = urllib.request.Request(
             address, data=data, headers=dict(headers or {}), method=method
         )
-        with urllib.request.urlopen(request, timeout=10, context=self.tls) as response:
+        with urllib.request.urlopen(request, timeout=60, context=self.tls) as response:
             return response.headers, response.read()
 
     def kill(self) -> None:
