@@ -6,6 +6,7 @@
         TeamBusy                 an operation that requires a team that is not running
         TerminatedException      a termination condition was called again after it fired
         MissingPackage           an optional package is not installed
+        SandboxUnavailable       this machine has no sandbox for code
         IdempotencyConflict      an Idempotency-Key was used again with another request
         RunNotFound              the tenant has no run of this id
         RunDeleted               an Idempotency-Key was used for a run that has been deleted
@@ -111,6 +112,7 @@ __all__ = [
     "RunNotFinished",
     "RunNotFound",
     "Runaway",
+    "SandboxUnavailable",
     "StaleAction",
     "StorageError",
     "TeamBusy",
@@ -155,12 +157,8 @@ class TeamrunError(Exception):
 
     def as_json(self) -> JsonObject:
         """The form of the log and the HTTP API."""
-        return {
-            "type": type(self).__name__,
-            "code": self.code,
-            "message": self.message,
-            **self.data,
-        }
+        own = {"type": type(self).__name__, "code": self.code, "message": self.message}
+        return {**own, **self.data}
 
 
 def _rebuild(cls: type[TeamrunError], message: str, data: JsonObject) -> TeamrunError:
@@ -208,6 +206,12 @@ class MissingPackage(UsageError):
     """An optional package is not installed; the message contains the `pip install` command."""
 
     code = "missing_package"
+
+
+class SandboxUnavailable(UsageError):
+    """This machine has no sandbox for code; the message names what is missing."""
+
+    code = "sandbox_unavailable"
 
 
 class IdempotencyConflict(UsageError):
@@ -323,8 +327,7 @@ class BatchNotFinished(UsageError):
 class InvalidItems(UsageError):
     """Items of a batch are invalid, so nothing was accepted.
 
-    Attributes:
-        problems: The first of them, each with `line`, `code` and `detail`.
+    `problems` are the first of them, each with `line`, `code` and `detail`.
     """
 
     code = "invalid_items"
@@ -583,8 +586,7 @@ class UnreadableEntry(StorageError):
 class DamagedBlob(StorageError):
     """Stored bytes are missing, or differ in size or digest from what the log recorded.
 
-    Attributes:
-        key: The object, below the store's root.
+    `key` is the object, below the store's root.
     """
 
     code = "damaged_blob"

@@ -29,7 +29,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.support.certificates import Authority
 
-__all__ = ["Azurite", "Moto", "Valkey", "azurite", "moto", "not_here", "valkey"]
+__all__ = ["Azurite", "Moto", "Valkey", "azurite", "bubblewrap", "moto", "not_here", "valkey"]
 
 _AZURITE = Path(__file__).parents[1] / "node/node_modules/azurite/dist/src/azurite.js"
 
@@ -318,3 +318,9 @@ def _listening(lines: Iterable[str]) -> dict[str, str]:
         if "Table" in found:  # the last one
             return found
     raise AssertionError("Azurite did not start")
+
+
+def bubblewrap() -> None:
+    """Skip or fail the test if there is no bubblewrap; otherwise sandboxes start here."""
+    if shutil.which("bwrap") is None:
+        not_here("bubblewrap is not installed: apt-get install bubblewrap")

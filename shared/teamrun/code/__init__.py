@@ -5,23 +5,30 @@ from typing import TYPE_CHECKING
 from teamrun.forwarding import forwarding
 
 if TYPE_CHECKING:
-    from teamrun.code.base import CodeExecutor
+    from teamrun.code.base import CodeExecutor, Execution
     from teamrun.code.local import CommandLineCodeResult, LocalCommandLineCodeExecutor
+    from teamrun.code.sandbox.executor import SandboxCodeExecutor
+    from teamrun.code.sandbox.limits import SandboxLimits
     from teamrun.code.tool import CodeExecutionTool, ToolExecutor
 
 __all__ = [
     "CodeExecutionTool",
     "CodeExecutor",
     "CommandLineCodeResult",
+    "Execution",
     "LocalCommandLineCodeExecutor",
+    "SandboxCodeExecutor",
+    "SandboxLimits",
     "ToolExecutor",
 ]
 
 __getattr__, __dir__ = forwarding(
     __name__,
     {
-        ".base": ("CodeExecutor",),
+        ".base": ("CodeExecutor", "Execution"),
         ".local": ("CommandLineCodeResult", "LocalCommandLineCodeExecutor"),
+        ".sandbox.executor": ("SandboxCodeExecutor",),
+        ".sandbox.limits": ("SandboxLimits",),
         ".tool": ("CodeExecutionTool", "ToolExecutor"),
     },
 )

@@ -1,14 +1,14 @@
 """The seam to executors of code.
 
-Above it: `CodeExecutorAgent` and `CodeExecutionTool`. Below it: `local.py`, and classes of the
-user's own. An executor is chosen by the program or by the operator, never by a definition or a
-component of someone else.
+Above it: `CodeExecutorAgent` and `CodeExecutionTool`. Below it: `sandbox/`, `local.py`, and classes
+of the user's own. An executor is chosen by the program or by the operator, never by a definition
+or a component of someone else.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from pydantic import BaseModel
 
@@ -16,7 +16,15 @@ from teamrun.core.cancellation import CancellationToken
 from teamrun.core.component.base import ComponentBase
 from teamrun.messages.code import CodeBlock, CodeResult
 
-__all__ = ["CodeExecutor"]
+__all__ = ["CodeExecutor", "Execution"]
+
+
+class Execution(NamedTuple):
+    """What code has come to."""
+
+    result: CodeResult
+    files: Mapping[str, bytes]
+    """The files that it has written, by their paths in its work folder."""
 
 
 class CodeExecutor(ComponentBase[BaseModel], ABC):
@@ -36,6 +44,21 @@ class CodeExecutor(ComponentBase[BaseModel], ABC):
         Raises:
             asyncio.CancelledError: The token was cancelled; nothing continues to run.
         """
+
+    async def execute(
+        self,
+        code_blocks: Sequence[CodeBlock],
+        files: Mapping[str, bytes] | None = None,
+        cancellation_token: CancellationToken | None = None,
+    ) -> Execution:
+        """Execute blocks, with files to begin with.
+
+        An executor without a work folder of its own for each call ignores `files` and returns none.
+
+        Raises:
+            asyncio.CancelledError: The token was cancelled; nothing continues to run.
+        """
+        return Execution(await self.execute_code_blocks(code_blocks, cancellation_token), {})
 
     async def start(self) -> None:
         """Prepare it."""

@@ -19,6 +19,7 @@ import pytest
 import yaml
 from tests.support.api_server import api_server
 from tests.support.pages import PAGES, ROOT, Block, Page, commands, merged
+from tests.support.services import bubblewrap
 from typer.testing import CliRunner
 
 from teamrun.cli.app import app
@@ -154,6 +155,8 @@ def forget_modules(folder: Path) -> Any:
 @pytest.mark.behaviour("pattern.production")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_code_of_a_page_works(page: Page, folder: Path) -> None:
+    if page.name == "code-execution.md":
+        bubblewrap()
     with contextlib.ExitStack() as stack:
         reading = Reading(folder, stack)
         for block in page.blocks:

@@ -1,0 +1,1 @@
+"""The sandbox for code: bubblewrap, limits, and a filter of system calls."""

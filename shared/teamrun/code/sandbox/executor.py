@@ -1,0 +1,95 @@
+"""Code in a sandbox of bubblewrap."""
+
+from collections.abc import Mapping, Sequence
+
+from teamrun.code.base import CodeExecutor, Execution
+from teamrun.code.sandbox.limits import SandboxLimits
+from teamrun.code.sandbox.process import BlockResult, Reply, SandboxProcess
+from teamrun.core.cancel_scope import cancelled_by
+from teamrun.core.cancellation import CancellationToken
+from teamrun.messages.code import CodeBlock, CodeResult
+
+__all__ = ["SandboxCodeExecutor"]
+
+
+class SandboxCodeExecutor(CodeExecutor):
+    """Executes the blocks of each call in a new sandbox, which ends with the call.
+
+    In the sandbox there are no network, no variables of the environment, no files of this machine
+    but its programs and libraries, no other processes, and no root. The files that code writes
+    are kept in memory, and the next call finds them in the work folder; `stop` and `restart`
+    forget them. A first line `# filename: NAME` gives a block the name of its file.
+
+    Args:
+        limits: What the code may use.
+        python: The path of the Python that executes code; by default the system's. Its packages
+            are available to code.
+    """
+
+    SUPPORTED_LANGUAGES = ("python", "sh", "bash", "shell")
+
+    def __init__(self, limits: SandboxLimits | None = None, *, python: str | None = None) -> None:
+        self.limits = limits or SandboxLimits()
+        self.python = python
+        self.files: dict[str, bytes] = {}
+        """The files that earlier calls have left, by their paths in the work folder."""
+
+    async def start(self) -> None:
+        """Check that this machine has a sandbox.
+
+        Raises:
+            SandboxUnavailable: It has none; the message names what is missing.
+        """
+        await self.execute([])
+
+    async def execute_code_blocks(
+        self,
+        code_blocks: Sequence[CodeBlock],
+        cancellation_token: CancellationToken | None = None,
+    ) -> CodeResult:
+        """Execute blocks one after the other, until one fails.
+
+        Raises:
+            SandboxUnavailable: This machine has no sandbox.
+            asyncio.CancelledError: The token was cancelled; all processes have been ended.
+        """
+        done = await self.execute(code_blocks, self.files, cancellation_token)
+        self.files |= done.files
+        return done.result
+
+    async def execute(
+        self,
+        code_blocks: Sequence[CodeBlock],
+        files: Mapping[str, bytes] | None = None,
+        cancellation_token: CancellationToken | None = None,
+    ) -> Execution:
+        """Execute blocks with these files in the work folder; returns those that were written."""
+        with cancelled_by(cancellation_token, "The execution of code"):
+            sandbox = await SandboxProcess.start(self.limits, python=self.python)
+            try:
+                reply = await sandbox.execute(code_blocks, files)
+            finally:
+                await sandbox.close()
+        return _execution(reply)
+
+    async def stop(self) -> None:
+        """Forget the files."""
+        self.files.clear()
+
+    async def restart(self) -> None:
+        """Forget the files."""
+        self.files.clear()
+
+
+def _execution(reply: Reply) -> Execution:
+    output = "".join(map(_text, reply.results))
+    if reply.left_out:
+        output += f"\n[{reply.left_out} files were not kept: too many or too large]"
+    exit_code = reply.results[-1].exit_code if reply.results else 0
+    return Execution(CodeResult(exit_code, output), reply.files)
+
+
+def _text(result: BlockResult) -> str:
+    if not result.left_out:
+        return result.output
+    return f"{result.output}\n[{result.left_out} bytes left out]"
