@@ -1,70 +1,10 @@
 """One tree of errors; each class documents when it is raised and has its data as attributes.
 
-    TeamrunError                 the base of all
-      UsageError                 the caller's mistake: fix the code, request or configuration
-        DefinitionError          a team, agent, model or tool definition is invalid
-        TeamBusy                 an operation that requires a team that is not running
-        TerminatedException      a termination condition was called again after it fired
-        MissingPackage           an optional package is not installed
-        SandboxUnavailable       this machine has no sandbox for code
-        IdempotencyConflict      an Idempotency-Key was used again with another request
-        RunNotFound              the tenant has no run of this id
-        RunDeleted               an Idempotency-Key was used for a run that has been deleted
-        BatchDeleted             an Idempotency-Key was used for a batch that has been deleted
-        RunNotFinished           the result of a run that has not ended
-        RunEnded                 a request to a run that has ended
-        StaleAction              an answer to a question that is not open
-        UnfitAnswer              an answer that does not match its question
-        ImpossibleTime           a run cannot begin at the requested time
-        NoSuchPoint              a run cannot continue from the requested point
-        ArtifactNotFound         the run has no file of this name
-        ThreadNotFound           the tenant has no thread of this id
-        ThreadBusy               a run of the thread has not ended
-        RunInBatch               a run that belongs to a batch which has not ended
-        BatchNotFound            the tenant has no batch of this id
-        BatchEnded               a request to a batch that has ended
-        BatchNotFinished         a request that needs a batch that has ended
-        InvalidItems             items of a batch are invalid; has a list of them
-        FileNotFound             the tenant has no uploaded file of this id
-        FileTooLarge             an uploaded file has more bytes than the limit
-        EndpointNotFound         the tenant has no registered webhook of this id
-        DeliveryNotFound         there is no event of this id that webhooks can receive
-        TooManyEndpoints         the tenant has the maximum number of registered webhooks
-        TeamNotFound             there is no team of this name or id
-        TeamVersionNotFound      the team has no such version or alias
-        TeamDeleted              an Idempotency-Key was used for a team that has been deleted
-        TeamNameTaken            another team has this name
-        TeamReadOnly             the team is in the operator's file
-        TooManyTeams             the maximum number of teams, versions or aliases is reached
-        PreconditionFailed       `If-Match` is not the current ETag of the resource
-        DestinationRefused       a URL from input leads to a host that is not allowed
-      RunError                   a run failed
-        ModelError               a model call failed permanently
-          CircuitOpen            it was not made, because the server has failed repeatedly
-        ToolError                a tool failed; the model receives the message
-          InvalidArguments       the arguments of a call do not match the tool's schema
-          ToolTimeout            a call took longer than the tool's timeout
-          NotApproved            a person rejected a call, or did not answer in time
-        FatalToolError           a tool failed in a way that ends the run
-          UnknownOutcome         it is unknown whether a call with side effects was made
-          SessionLost            a tool's session was in a worker that has lost the run
-        AgentFailed              a custom agent raised an exception
-        ThreadMismatch           the state of a thread does not fit the team of a run
-        Unanswered               a question to a person expired, and had no default answer
-        Diverged                 replay met a call that the log does not have at this place
-        Runaway                  a run kept its event loop busy without awaiting anything
-        OutsideCall              code of a run used a timer, thread, socket or process
-        Unrecordable             a call returned what the run's log cannot store
-        EngineFault              the engine itself failed while it executed a run
-      StorageError               object storage refused a request
-        NotFound                 there is no object under that key
-        InvalidKey               a key or prefix is invalid
-        UnusableStore            a store cannot store runs
-        ObjectChanged            an object was replaced while it was read
-        UnreadableEntry          an entry of a run's log is damaged, missing, or of a newer release
-        DamagedBlob              stored bytes are missing, or differ from those that were recorded
-        Unavailable              storage did not respond, or reported a transient failure
-      DeliveryError              a queue or a webhook receiver did not accept a message
+    TeamrunError       the base of all
+      UsageError       the caller's mistake: fix the code, request or configuration
+      RunError         a run failed
+      StorageError     object storage refused a request
+      DeliveryError    a queue or a webhook receiver did not accept a message
 
 `code` is stable: the HTTP API, the run log and the event stream use it unchanged.
 """

@@ -74,7 +74,12 @@ def accepted(model: type[BaseModel], name: str, value: Any) -> bool:
 def test_a_field_takes_values_of_its_kind_alone(
     model: type[BaseModel], name: str, kind: type
 ) -> None:
-    of_profiles = (options.ProfileOptions, profiles.PaceOptions)
+    of_profiles = (
+        options.ProfileOptions,
+        profiles.BreakerOptions,
+        profiles.FallbackOptions,
+        profiles.PaceOptions,
+    )
     texts = [] if issubclass(model, of_profiles) else ["4", "yes", "true"]
     wrong = [*WRONG[kind], *texts]
 
