@@ -68,6 +68,16 @@ TOOLS = [
 
 Case = tuple[dict[str, Any], dict[str, list[Any]]]
 
+FORM: dict[str, Any] = {
+    "type": "object",
+    "properties": {"count": {"$ref": "#/$defs/Count"}},
+    "required": ["count"],
+    "$defs": {"Count": {"type": "integer", "minimum": 1}},
+}
+"""The `output_schema` of the runs of some cases."""
+
+_IN_FORM = ("in_form", "out_of_form")
+
 
 def _delegate(task: str) -> dict[str, Any]:
     return {"tool_calls": [{"name": "helper", "arguments": {"task": task}}]}
@@ -183,6 +193,11 @@ def cases() -> dict[str, Case]:
                 "mind": ["first", "second"],
             },
         ),
+        "in_form": (
+            {**solo("count", reflect_on_tool_use=True), "output_model": "m", "output_repairs": 1},
+            {"a": [_calls("count"), "DONE: one"], "output-schema": ["One", {"content": {"count": 1}}]},
+        ),
+        "out_of_form": (duo(2), {"a": ["1"], "b": ["2"], "output-schema": ['{"count": 0}'] * 3}),
         "selection": (selector, {"selector": ["b", "a", "b"], "a": ["x"], "b": ["y", "z"]}),
         **SHAPES,
     }
@@ -202,7 +217,9 @@ def cluster_of(team: Mapping[str, Any], script: dict[str, list[Any]], **parts: A
 
 
 async def submit(cluster: Cluster, name: str) -> RunRef:
-    """Submit the run of a case; that of `thread` continues a conversation."""
+    """Submit the run of a case; that of `thread` continues a conversation, some have a form."""
+    if name in _IN_FORM:
+        return await cluster.submit(output_schema=FORM)
     if name != "thread":
         return await cluster.submit()
     thread = (await cluster.threads.create(TENANT, ThreadRequest())).thread

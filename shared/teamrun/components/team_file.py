@@ -253,7 +253,7 @@ class _File:
 
     def _note_strange_scripts(self) -> None:
         """Warn of answers in a script for an agent that the file does not have."""
-        known = {*self._agents, *self._raw_teams, "selector", "orchestrator"}
+        known = {*self._agents, *self._raw_teams, "selector", "orchestrator", "output-schema"}
         for member in filter(None, self._teams.values()):
             definition = cast("TeamDefinition", member.definition)
             if has_unseen_agents(definition):

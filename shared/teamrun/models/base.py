@@ -38,6 +38,8 @@ class ModelInfo(TypedDict, total=False):
     and a turn that lacks one of the two gets a short one."""
     empty_content: NotRequired[bool]
     """Content may be empty or null. If False, neither is sent."""
+    forced_tool: NotRequired[bool]
+    """A `tool_choice` may force a tool. If False, structured answers are asked for in text."""
 
 
 ToolChoice = ToolSchema | Literal["auto", "required", "none"]

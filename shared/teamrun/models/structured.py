@@ -105,8 +105,8 @@ class _Strict:
             beside = {key: value for key, value in top.items() if key not in ("$ref", "$defs")}
             top = {**_resolve(top["$ref"], root=self.root), **beside}
         out = self._node(top, ())
-        if out.get("type") != "object":
-            raise NotStrict("A strict schema is an object at its top level.")
+        if out.get("type") != "object" or "anyOf" in out:
+            raise NotStrict("A strict schema is an object at its top level, and no choice.")
         return {**out, "$defs": self._definitions} if self._definitions else out
 
     def _node(self, raw: Any, inside: tuple[str, ...]) -> Schema:

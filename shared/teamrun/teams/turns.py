@@ -119,6 +119,11 @@ class Turns(ABC):
         self._cut_off: list[str] = []
         self._unshown = 0
 
+    @property
+    def conversation(self) -> list[BaseChatMessage]:
+        """The messages of the conversation so far, those of earlier runs included."""
+        return [each for each in self._thread if isinstance(each, BaseChatMessage)]
+
     def _copied(self, members: Sequence[ChatAgent | Team]) -> Self:
         """A team of the same kind with other members of the same names, before its first run."""
         if self._shared is not None or self._events is not None:

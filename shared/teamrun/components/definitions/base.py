@@ -41,6 +41,7 @@ __all__ = [
     "ModelName",
     "Part",
     "ParticipantDefinition",
+    "Repairs",
     "SummaryFormat",
     "TeamDefinition",
     "TeamName",
@@ -66,6 +67,7 @@ TeamName = Annotated[str, StringConstraints(pattern=_TEAM, max_length=_LONGEST_N
 FunctionName = Annotated[str, StringConstraints(pattern=_TEAM, max_length=_LONGEST_NAME)]
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 MemberName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Repairs = Annotated[int, Field(ge=0, le=10, strict=True)]
 Line = Annotated[str, StringConstraints(min_length=1)]
 ToolName = Annotated[str, StringConstraints(pattern=_TOOL, max_length=_LONGEST_NAME)]
 
@@ -292,6 +294,11 @@ class BaseTeamDefinition(BaseParticipantDefinition):
     emit_team_events: Switch = False
     output: Annotated[tuple[MemberName, ...], Field(min_length=1)] | None = None
     """Agents, or teams in this one, whose last message is the output of a run; None: of all."""
+    output_model: ModelName | None = None
+    """The profile of the model that brings the output into the `output_schema` of a run of this
+    team; None: that of the agent that spoke last."""
+    output_repairs: Repairs | None = None
+    """How often that model may correct an answer that does not fit; None: twice."""
     shared_memory: Switch | None = None
     """Whether the assistants have tools for keys and values that they share; None: no."""
     objectives: tuple[Line, ...] | None = None

@@ -12,8 +12,10 @@ __all__ = [
     "agents_of",
     "classes_of",
     "endless_of",
+    "first_model",
     "functions_of",
     "has_unseen_agents",
+    "models_by_agent",
     "models_of",
     "names_of",
     "silent_of",
@@ -22,8 +24,24 @@ __all__ = [
 
 
 def models_of(team: TeamDefinition) -> set[str]:
-    """The model profiles of all agents and selectors."""
-    return {model for part in _parts(team) for model in part.uses.models}
+    """The model profiles of all agents and selectors, and of the output's form."""
+    models = {model for part in _parts(team) for model in part.uses.models}
+    own = (part.output_model for part in _parts(team) if isinstance(part, BaseTeamDefinition))
+    return models | {model for model in own if model is not None}
+
+
+def first_model(team: TeamDefinition) -> str | None:
+    """The first model profile that the definition names; None if it names none."""
+    return next((model for part in _parts(team) for model in part.uses.models), None)
+
+
+def models_by_agent(team: TeamDefinition) -> dict[str, str]:
+    """The model profiles of the agents that have one, by the names of the agents."""
+    return {
+        part.name: part.uses.models[0]
+        for part in _parts(team)
+        if part.uses.models and not isinstance(part, BaseTeamDefinition)
+    }
 
 
 def classes_of(team: TeamDefinition) -> set[str]:

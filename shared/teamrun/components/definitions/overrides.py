@@ -5,6 +5,7 @@ from typing import Any, TypeVar, cast
 from teamrun.components.definitions.base import (
     BaseDelegateDefinition,
     BaseParticipantDefinition,
+    BaseTeamDefinition,
     TeamDefinition,
 )
 from teamrun.json_types import JsonObject
@@ -30,6 +31,8 @@ def overridden(team: TeamDefinition, *, model: str | None, max_turns: int | None
 def _with_model(part: PartT, model: str) -> PartT:
     is_called = isinstance(part, BaseParticipantDefinition) and part.uses.models
     changes: JsonObject = {"model": model} if is_called else {}
+    if isinstance(part, BaseTeamDefinition) and part.output_model is not None:
+        changes["output_model"] = model
     for name in part.inner_fields:
         inner: Any = getattr(part, name)
         if isinstance(inner, tuple):

@@ -131,6 +131,8 @@ class TeamReader:
         of_members = ("participants",)
         mentions = self._put_termination(fields, values) + self._put_output(fields, values)
         lacking = self._put_model(kind, known, fields, values)
+        output_model = values.get("output_model")
+        self.scope.check_model(output_model, fields.place("output_model"), self.problems)
         self._put_context(fields, values)
         self._check_functions(fields)
         team = construct(

@@ -196,7 +196,7 @@ def model_info_of(model_id: str) -> ModelInfo:
             argument="base_model",
             model=model_id,
         )
-    return ModelInfo(
+    info = ModelInfo(
         vision=row.vision,
         function_calling=row.tools,
         json_output=True,
@@ -206,3 +206,6 @@ def model_info_of(model_id: str) -> ModelInfo:
         alternate_roles=False,
         empty_content=True,
     )
+    if not row.choices:
+        info["forced_tool"] = False
+    return info

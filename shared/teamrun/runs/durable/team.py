@@ -11,6 +11,7 @@ from teamrun.core.protocols import AnyMessage, Task, TaskResult
 from teamrun.errors import ThreadMismatch
 from teamrun.json_types import JsonObject
 from teamrun.messages import BaseChatMessage, HandoffMessage, TextMessage
+from teamrun.models.base import ChatCompletionClient
 from teamrun.runs.durable.narrator import Narrator
 from teamrun.runs.durable.people import ask_person
 from teamrun.runs.durable.threads import ThreadBefore, continue_thread, state_of
@@ -82,13 +83,23 @@ async def run_team(
         )
         answer = await ask_person(journal, question)
         task = HandoffMessage(source=handoff.target, target=handoff.source, content=answer)
-    return End(
+    end = End(
         status="completed",
         stop_reason=team.stop_reason,
         stop_code=team.stop_code,
         output=_output(journal, result.messages),
         state=None if spec.thread is None else await state_of(journal, team),
     )
+    if spec.output_schema is None:
+        return end
+    # Imported late: few runs have a schema.
+    from teamrun.runs.durable.output import FORMATTER, in_form
+
+    def client(profile: str) -> ChatCompletionClient:
+        made = registry.model_client(profile).for_agent(FORMATTER)
+        return wiring.model(f"{spec.definition.name}/{FORMATTER}", profile, made)
+
+    return await in_form(end, spec, team.conversation, client)
 
 
 async def _checkpoint(journal: Journal, team: BaseGroupChat) -> None:

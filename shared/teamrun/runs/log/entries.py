@@ -257,8 +257,8 @@ class End(_Body):
     unknown_outcomes: list[str] = []
     """Calls with outside effects that may or may not have taken effect."""
     state: JsonObject | None = None
-    """What the team's `save_state` returns, of a completed run of a thread; the next one loads
-    it."""
+    """What the team's `save_state` returns, of a run of a thread whose team has stopped by itself;
+    the next one loads it."""
     undo: Undo | None = None
     """Set if the failure of a call was the cause; a later retry uses it."""
     calls: list[CallRecord] = []

@@ -17,7 +17,7 @@ from teamrun.runs.log.entries import ArtifactRecord, ErrorRecord
 from teamrun.runs.log.status import RunStatus
 from teamrun.runs.log.usage import RunUsage
 
-__all__ = ["Output", "RunResult", "counts_as_output", "output_of_message", "output_sources"]
+__all__ = ["Output", "OutputProblem", "RunResult", "counts_as_output", "output_of_message", "output_sources"]
 
 
 def output_sources(definition: TeamDefinition) -> frozenset[str] | None:
@@ -64,14 +64,34 @@ def _all_of(part: ParticipantDefinition) -> set[str]:
     return {agent for member in part.participants for agent in _all_of(member)}
 
 
+class OutputProblem(BaseModel):
+    """A place where an output does not fit the `output_schema` of its run."""
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+    pointer: str
+    """JSON pointer (RFC 6901) into the output; empty for the whole output."""
+    detail: str
+
+
+def _is_empty(value: object) -> bool:
+    return not value
+
+
 class Output(BaseModel):
-    """The last message of the agents that the definition names in `output`; by default, of all."""
+    """The last message of the agents that the definition names in `output`; by default, of all.
+
+    For a run with an `output_schema`, the answer that was validated.
+    """
 
     model_config = ConfigDict(frozen=True, defer_build=True, serialize_by_alias=True)
 
     text: str
     data: Any = Field(default=None, alias="json")
-    """The structured content of that message, if it has one; `json` on the wire."""
+    """The output as data, if the message is structured or the run has an `output_schema`; `json`
+    on the wire."""
+    problems: list[OutputProblem] = Field(default=[], exclude_if=_is_empty)
+    """Where `text` does not fit the `output_schema`; left out if there is nothing."""
 
 
 class RunResult(BaseModel):

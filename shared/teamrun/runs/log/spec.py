@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from teamrun.components.definitions.base import TeamDefinition
 from teamrun.dispatch.queues import Queue
+from teamrun.json_types import JsonObject
 from teamrun.messages.construct import made
 from teamrun.messages.recordable import encodable, recordable
 from teamrun.runs.log.limits import Limits
@@ -163,6 +164,8 @@ class RunSpec(BaseModel):
     tags: list[str] = []
     temperature: float | None = None
     """Sent to the model with every call."""
+    output_schema: JsonObject | None = None
+    """JSON Schema of the output, as the client sent it."""
     seed: str
     """Hexadecimal; the ids and random numbers of the run are derived from it."""
     behaviour: int = BEHAVIOUR

@@ -173,6 +173,11 @@ class Acceptance(Operations):
                     max_turns=changes.max_turns,
                 )
             check_limits(request.limits, resolved.definition)
+            if request.output_schema is not None:
+                # Imported late: few runs have one.
+                from teamrun.components.reading.output_schema import check_output_schema
+
+                check_output_schema(request.output_schema)
         except (
             DefinitionError,
             ImpossibleTime,
@@ -402,6 +407,7 @@ def _spec(
         definition=resolved.definition,
         models=resolved.models,
         temperature=request.overrides.temperature,
+        output_schema=request.output_schema,
         tools=resolved.tools,
         agents=resolved.agents,
         functions=resolved.functions,

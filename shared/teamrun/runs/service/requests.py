@@ -43,6 +43,7 @@ __all__ = [
     "Answer",
     "ForkRequest",
     "Moment",
+    "OutputSchema",
     "Overrides",
     "RetryRequest",
     "RunRequest",
@@ -72,6 +73,10 @@ ONE_TEAM: list[JsonValue] = [
     {"required": ["team_spec"], "properties": {"team_spec": {"type": "object"}}},
 ]
 """The JSON Schema `oneOf` of a body that either names a team or contains one."""
+
+
+OutputSchema = Annotated[JsonObject, AfterValidator(recordable)]
+"""The `output_schema` of a request; `components.reading.output_schema` checks it further."""
 
 
 class Overrides(BaseModel):
@@ -110,6 +115,12 @@ class RunRequest(BaseModel):
     """Labels of the client, by which lists can be filtered."""
     limits: Limits = Limits()
     """The limits of the run."""
+    output_schema: OutputSchema | None = Field(
+        default=None,
+        examples=[{"type": "object", "properties": {"region": {"type": "string"}}}],
+    )
+    """JSON Schema (2020-12) of an object that the output has to fit. The output is then also parsed
+    JSON, or the run ends as `incomplete` with the code `output_schema`."""
     retry: Retry = Retry()
     """How the run is retried after a transient failure."""
     delay_seconds: float | None = Field(default=None, ge=0, le=_A_YEAR, strict=True)
