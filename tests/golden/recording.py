@@ -195,7 +195,10 @@ def cases() -> dict[str, Case]:
         ),
         "in_form": (
             {**solo("count", reflect_on_tool_use=True), "output_model": "m", "output_repairs": 1},
-            {"a": [_calls("count"), "DONE: one"], "output-schema": ["One", {"content": {"count": 1}}]},
+            {
+                "a": [_calls("count"), "DONE: one"],
+                "output-schema": ["One", {"content": {"count": 1}}],
+            },
         ),
         "out_of_form": (duo(2), {"a": ["1"], "b": ["2"], "output-schema": ['{"count": 0}'] * 3}),
         "selection": (selector, {"selector": ["b", "a", "b"], "a": ["x"], "b": ["y", "z"]}),

@@ -172,7 +172,7 @@ def _check(schema: JsonMapping, where: str, problems: Problems) -> None:
     if _count(filled) > _MAX_VALUES:
         problems.add(where, "too_large", _limits())
     elif filled.get("type") != "object":
-        detail = "The output is an object: write \"type\": \"object\" and its 'properties'."
+        detail = 'The output is an object: write "type": "object" and its \'properties\'.'
         problems.add(pointer(where, "type"), "invalid_definition", detail)
 
 

@@ -29,8 +29,8 @@ _REPAIRS: Final = 2
 _MAX_CHARS: Final = 100_000
 """Of the conversation that the model is shown, the newest of it."""
 _INSTRUCTIONS: Final = (
-    "A team of agents has worked on a task. Write its answer as JSON in the form that you are given."
-    " Take everything from the conversation; add nothing that it does not say."
+    "A team of agents has worked on a task. Write its answer as JSON in the form that you are"
+    " given. Take everything from the conversation; add nothing that it does not say."
 )
 
 

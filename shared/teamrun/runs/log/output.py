@@ -17,7 +17,14 @@ from teamrun.runs.log.entries import ArtifactRecord, ErrorRecord
 from teamrun.runs.log.status import RunStatus
 from teamrun.runs.log.usage import RunUsage
 
-__all__ = ["Output", "OutputProblem", "RunResult", "counts_as_output", "output_of_message", "output_sources"]
+__all__ = [
+    "Output",
+    "OutputProblem",
+    "RunResult",
+    "counts_as_output",
+    "output_of_message",
+    "output_sources",
+]
 
 
 def output_sources(definition: TeamDefinition) -> frozenset[str] | None:
