@@ -212,6 +212,8 @@ class Case:
     """The output of the run; None: the last message's text."""
     options: tuple[str, ...] = ()
     limits: dict[str, Any] | None = None
+    output_schema: dict[str, Any] | None = None
+    """Of the run; the library has no runs."""
     paid: str = ""
     contains: str = ""
     """Part of the last message."""
@@ -265,6 +267,10 @@ def run_by_command(
     case: Case, config: Path, capsys: pytest.CaptureFixture[str]
 ) -> list[dict[str, Any]]:
     root = ["run", "t", "go", "--json", "--config", str(config), *case.options]
+    if case.output_schema is not None:
+        schema = config.with_name("schema.json")
+        schema.write_text(json.dumps(case.output_schema), encoding="utf-8")
+        root += ["--output-schema", str(schema)]
     with at_terminal(case.lines), pytest.raises(SystemExit) as ended:
         app(root, prog_name="teamrun")
     assert ended.value.code == case.status
@@ -279,6 +285,7 @@ async def run_as_a_job(case: Case, config: Path, folder: Path) -> list[dict[str,
     service, dispatcher = runtime.service, runtime.dispatcher
     assert isinstance(dispatcher, LocalDispatcher)
     body: dict[str, Any] = {"team": "t", "input": "go", "limits": case.limits or {}}
+    body["output_schema"] = case.output_schema
     if "--max-turns" in case.options:
         body["overrides"] = {"max_turns": int(case.options[-1])}
     try:

@@ -14,7 +14,6 @@ from teamrun.batches.spec import StoredItem
 from teamrun.components.reading.problems import pointer
 from teamrun.errors import DefinitionError, InvalidItems
 from teamrun.json_types import JsonObject
-from teamrun.runs.service.requests import Overrides
 from teamrun.validation import misfits
 
 __all__ = ["Choice", "Chosen", "Items", "Problem", "items_of_csv", "items_of_jsonl"]
@@ -53,14 +52,14 @@ Parsed = Numbered | Problem
 
 
 class Chosen(NamedTuple):
-    """What the overrides of an item select."""
+    """What the fields of an item select."""
 
     variant: int
     temperature: float | None
 
 
-Choice = Callable[[Overrides | None], Chosen]
-"""Selects the team of an item. Raises `DefinitionError` for an unknown model."""
+Choice = Callable[[BatchItem], Chosen]
+"""Selects the team of an item. Raises `DefinitionError` for an unknown model or a bad schema."""
 
 
 class Items:
@@ -104,9 +103,11 @@ class Items:
             detail = f"custom_id {custom_id!r} is used by an earlier item; give each its own."
             return Problem(line, "duplicate_custom_id", detail, custom_id, last)
         try:
-            chosen = self._choose(item.overrides)
+            chosen = self._choose(item)
         except DefinitionError as error:
-            return Problem(line, error.code, error.message, custom_id, last)
+            is_schema = error.pointer.startswith("/output_schema")
+            place = f"`{error.pointer[1:]}`: " if is_schema else ""
+            return Problem(line, error.code, f"{place}{error.message}", custom_id, last)
         self._seen.add(digest)
         return StoredItem.model_construct(
             custom_id=custom_id,

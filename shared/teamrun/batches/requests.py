@@ -17,7 +17,7 @@ from teamrun.messages.recordable import encodable, recordable
 from teamrun.runs.log.limits import Limits, Seconds
 from teamrun.runs.log.spec import Metadata, Retry, RunInput, Text
 from teamrun.runs.log.webhook import BatchWebhook
-from teamrun.runs.service.requests import Overrides
+from teamrun.runs.service.requests import OutputSchema, Overrides
 
 __all__ = ["MAX_INLINE_ITEMS", "MAX_ITEMS", "BatchItem", "BatchRequest"]
 
@@ -43,6 +43,8 @@ class BatchItem(BaseModel):
     """The task."""
     overrides: Overrides | None = None
     """Settings of the team that this item overrides, besides those of the batch."""
+    output_schema: OutputSchema | None = None
+    """JSON Schema that the output of this item has to fit, in place of that of the batch."""
     metadata: Metadata = {}
     """Key-value pairs of the client."""
 
@@ -83,6 +85,8 @@ class BatchRequest(BaseModel):
     """`reject` refuses a file with invalid lines; `skip` leaves these lines out."""
     overrides: Overrides = Overrides()
     """Settings of the team that all items override."""
+    output_schema: OutputSchema | None = None
+    """JSON Schema that the output of each item has to fit, as in the request of a run."""
     max_concurrency: int = Field(default=100, ge=1, le=5_000, strict=True)
     """Maximum number of items in flight; those that wait for a person do not count."""
     limits: BatchLimits = BatchLimits()

@@ -41,7 +41,7 @@ class BatchLimits(BaseModel):
 
 
 class Variant(BaseModel):
-    """A team as the runs of a batch pin it."""
+    """A team, and the form of its output, as the runs of a batch pin them."""
 
     model_config = ConfigDict(frozen=True, defer_build=True)
 
@@ -51,6 +51,7 @@ class Variant(BaseModel):
     tools: dict[str, str]
     agents: dict[str, str] = {}
     functions: dict[str, str] = {}
+    output_schema: JsonObject | None = None
 
 
 class StoredItem(BaseModel):
@@ -139,6 +140,7 @@ def item_spec(
         metadata=item.metadata,
         tags=batch.tags,
         temperature=item.temperature,
+        output_schema=variant.output_schema,
         limits=batch.item_limits,
         retry=batch.retry,
         seed=f"{batch.seed}{place.round:04x}{place.index:08x}",

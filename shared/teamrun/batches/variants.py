@@ -1,17 +1,22 @@
 """The teams that the items of a batch use, as their overrides select them."""
 
+import json
+
 from teamrun.batches.items import Chosen
-from teamrun.batches.requests import BatchRequest
+from teamrun.batches.requests import BatchItem, BatchRequest
 from teamrun.batches.spec import Variant
 from teamrun.components.catalog import Teams
 from teamrun.components.registry import Resolved
 from teamrun.errors import DefinitionError
+from teamrun.json_types import JsonObject
 from teamrun.runs.log.spec import TeamRef
 from teamrun.runs.service.requests import Overrides, check_limits
 
 __all__ = ["Variants"]
 
 _MOST_VARIANTS = 100
+
+_Key = tuple[str | None, int | None, str | None]
 
 
 class Variants:
@@ -20,7 +25,7 @@ class Variants:
     def __init__(self, teams: Teams, request: BatchRequest) -> None:
         self._teams = teams
         self._request = request
-        self._numbers: dict[tuple[str | None, int | None], int | DefinitionError] = {}
+        self._numbers: dict[_Key, int | DefinitionError] = {}
         self.pinned: list[Variant] = []
 
     async def begin(self, tenant: str) -> None:
@@ -34,56 +39,65 @@ class Variants:
             tenant, team=asked.team, team_spec=asked.team_spec, model=asked.overrides.model
         )
         check_limits(asked.item_limits, self._base.definition, at="/item_limits")
-        number = self._number(asked.overrides)
+        number = self._number(asked.overrides, asked.output_schema)
         if isinstance(number, DefinitionError):
             raise number
 
-    def choose(self, overrides: Overrides | None) -> Chosen:
+    def choose(self, item: BatchItem) -> Chosen:
         """The team of an item.
 
         Raises:
-            DefinitionError: The model is unknown, or there are too many different teams.
+            DefinitionError: The model is unknown, the schema cannot be used, or there are too many
+                different teams and schemas.
         """
-        common = self._request.overrides
-        if overrides is None:
-            return Chosen(0, common.temperature)
-        given = overrides.model_dump(exclude_unset=True)
-        own = common.model_copy(update=given)
-        number = self._number(own)
+        own, schema = self._request.overrides, item.output_schema
+        if item.overrides is None and schema is None:
+            return Chosen(0, own.temperature)
+        if item.overrides is not None:
+            own = own.model_copy(update=item.overrides.model_dump(exclude_unset=True))
+        number = self._number(own, self._request.output_schema if schema is None else schema)
         if isinstance(number, DefinitionError):
             raise number
         return Chosen(number, own.temperature)
 
-    def _number(self, changes: Overrides) -> int | DefinitionError:
-        key = changes.model, changes.max_turns
+    def _number(self, changes: Overrides, schema: JsonObject | None) -> int | DefinitionError:
+        key = changes.model, changes.max_turns, schema and json.dumps(schema)
         if key not in self._numbers:
-            self._numbers[key] = self._pinned(changes)
+            self._numbers[key] = self._pinned(changes, schema)
         return self._numbers[key]
 
-    def _pinned(self, changes: Overrides) -> int | DefinitionError:
+    def _pinned(self, changes: Overrides, schema: JsonObject | None) -> int | DefinitionError:
         if len(self.pinned) >= _MOST_VARIANTS:
             return DefinitionError(
-                f"The items have more than {_MOST_VARIANTS} different combinations of `model` and "
-                "`max_turns`; divide the batch.",
+                f"The items have more than {_MOST_VARIANTS} different combinations of `model`, "
+                "`max_turns` and `output_schema`; divide the batch.",
                 pointer="/overrides",
                 code="too_many_variants",
             )
         resolved = self._base
-        if changes.model or changes.max_turns:
-            try:
+        try:
+            if changes.model or changes.max_turns:
                 resolved = self._teams.overridden(
                     resolved.name,
                     resolved.definition,
                     model=changes.model,
                     max_turns=changes.max_turns,
                 )
-            except DefinitionError as error:
-                return error
-        self.pinned.append(_variant(self._base, resolved, named=self._request.team is not None))
+            if schema is not None:
+                # Imported late: few batches have one.
+                from teamrun.components.reading.output_schema import check_output_schema
+
+                check_output_schema(schema)
+        except DefinitionError as error:
+            return error
+        named = self._request.team is not None
+        self.pinned.append(_variant(self._base, resolved, schema, named=named))
         return len(self.pinned) - 1
 
 
-def _variant(base: Resolved, resolved: Resolved, *, named: bool) -> Variant:
+def _variant(
+    base: Resolved, resolved: Resolved, schema: JsonObject | None, *, named: bool
+) -> Variant:
     return Variant(
         team=TeamRef(
             name=base.name,
@@ -96,4 +110,5 @@ def _variant(base: Resolved, resolved: Resolved, *, named: bool) -> Variant:
         tools=resolved.tools,
         agents=resolved.agents,
         functions=resolved.functions,
+        output_schema=schema,
     )

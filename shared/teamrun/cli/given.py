@@ -82,10 +82,15 @@ def as_read(error: InvalidDefinitionError) -> DefinitionError:
     return DefinitionError(error.detail, pointer=error.pointer, code=error.code, problems=problems)
 
 
-def in_file(error: DefinitionError, name: str) -> DefinitionError:
-    """The faults of a `.json` file, each with its line and place; other errors as they are."""
+def in_file(error: DefinitionError, name: str, *, root: str = "/team_spec") -> DefinitionError:
+    """The faults of a `.json` file, each with its line and place; other errors as they are.
+
+    Args:
+        error: The refusal of a request.
+        name: The file.
+        root: The pointer to its content in the request.
+    """
     found = [Problem(**problem) for problem in error.data.get("problems", [])]
-    root = "/team_spec"
     # The faults of `teamrun.yaml`, which is read before, name that file already.
     if not name.endswith(".json") or not any(each.pointer.startswith(root) for each in found):
         return error

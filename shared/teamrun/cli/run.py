@@ -12,6 +12,7 @@ from teamrun.cli.given import checked, in_file, named_team, task_text
 from teamrun.cli.in_process import RunHere, failures_shown_here, run_here
 from teamrun.cli.limits import MaxCostOption, TimeoutOption, limits
 from teamrun.cli.options import ConfigOption, JsonOption
+from teamrun.cli.output_schema import OutputSchemaOption, schema_in
 from teamrun.cli.overrides import MaxTurnsOption, ModelOption, overrides
 from teamrun.cli.questions import Attendant
 from teamrun.cli.screen import print_json, talk, warn
@@ -55,6 +56,7 @@ def command(
     max_turns: MaxTurnsOption = None,
     max_cost_usd: MaxCostOption = None,
     timeout_seconds: TimeoutOption = None,
+    output_schema: OutputSchemaOption = None,
     json_: JsonOption = False,
 ) -> None:
     """Run a team in this process and show its events; nothing is kept.
@@ -69,6 +71,7 @@ def command(
         **given(
             overrides=overrides(model=model, max_turns=max_turns),
             limits=limits(max_cost_usd=max_cost_usd, timeout_seconds=timeout_seconds),
+            output_schema=schema_in(output_schema),
         ),
     }
     view = None if json_ else view_on_stdout()
@@ -78,7 +81,8 @@ def command(
         with failures_shown_here():
             run = run_main(_run(settings.config, request, person, view))
     except DefinitionError as error:
-        raise in_file(error, team) from error
+        in_schema = in_file(error, str(output_schema), root="/output_schema")
+        raise in_file(in_schema, team) from error
     if view is not None:
         view.summary(run)
     if run.status != "completed":

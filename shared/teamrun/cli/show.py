@@ -36,6 +36,8 @@ class EventView:
         self._kept: dict[str, str] = {}  # text of others, until the current message is complete
         self._is_waiting = False
         self._seq: int | None = None
+        self._said = ""
+        """The text of the last message."""
 
     def take(self, item: Event | Delta) -> None:
         """Print an event or a piece of text of a run."""
@@ -111,7 +113,7 @@ class EventView:
         self._console.print(Text(text), end="")
 
     def _message(self, who: str, message: JsonObject) -> None:
-        text = _text_of(message.get("content", ""))
+        text = self._said = _text_of(message.get("content", ""))
         self._kept.pop(who, None)
         seen = self._streaming == who and self._streamed.strip() == text.strip()
         if not seen:
@@ -142,10 +144,20 @@ class EventView:
         self._print(Text(f"{who} ", style="bold") + Text(text, style=style))
 
     def _run(self, event_type: str, data: JsonObject) -> None:
+        self._output(data.get("output"))
         self._begin_line()
         self._print(Text(f"[{event_type}] {_why(event_type, data)}".rstrip(), style="dim"))
         if event_type == "run.queued":
             self._wait("The run waits for a worker …")
+
+    def _output(self, output: JsonObject | None) -> None:
+        """Print the output of a run with a schema, unless it was the last message."""
+        if output is None or output.get("json") is None:
+            return
+        text = json.dumps(output["json"], ensure_ascii=False)
+        if self._said not in (text, output.get("text")):
+            self.end_line()
+            self._console.print(Text("output: ", style="bold") + Text(text, style="not bold"))
 
     def _begin_line(self) -> None:
         seq, self._seq = self._seq, None  # an open line ends without a number

@@ -8,6 +8,7 @@ import typer
 from teamrun.cli.given import as_read, in_file, named_team, task_text
 from teamrun.cli.limits import MaxCostOption, TimeoutOption, limits
 from teamrun.cli.options import ApiKeyOption, JsonOption, UrlOption
+from teamrun.cli.output_schema import OutputSchemaOption, schema_in
 from teamrun.cli.overrides import MaxTurnsOption, ModelOption, overrides
 from teamrun.cli.server import DEFAULT_URL, connect, print_value
 from teamrun.cli.values import finite, header_text
@@ -59,6 +60,7 @@ def command(
     max_turns: MaxTurnsOption = None,
     max_cost_usd: MaxCostOption = None,
     timeout_seconds: TimeoutOption = None,
+    output_schema: OutputSchemaOption = None,
     delay_seconds: Annotated[
         float | None,
         typer.Option(
@@ -106,6 +108,7 @@ def command(
         tags=tag or [],
         overrides=overrides(model=model, max_turns=max_turns),
         limits=limits(max_cost_usd=max_cost_usd, timeout_seconds=timeout_seconds),
+        output_schema=schema_in(output_schema),
         delay_seconds=delay_seconds,
         thread_id=thread,
         on_busy_thread=_policy(context, on_busy_thread, thread),
@@ -115,8 +118,9 @@ def command(
         try:
             run = print_value(client, call, lambda run: run.id, as_json=json_)
         except InvalidDefinitionError as error:
-            if team.endswith(".json"):
-                raise in_file(as_read(error), team) from error
+            if team.endswith(".json") or output_schema is not None:
+                in_schema = in_file(as_read(error), str(output_schema), root="/output_schema")
+                raise in_file(in_schema, team) from error
             raise
         if watch:
             watch_to_end(client, run.id, as_json=json_)

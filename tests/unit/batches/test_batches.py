@@ -107,6 +107,47 @@ async def test_overrides_of_items_and_of_the_batch_are_pinned() -> None:
     assert [spec.definition.max_turns for spec in specs] == [2, 1, 2]
 
 
+FORM = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+
+
+async def test_the_output_of_each_item_fits_its_schema_or_that_of_the_batch() -> None:
+    text = {"type": "object", "properties": {"n": {"type": "string"}}, "required": ["n"]}
+    batches = Batches({"a": ['{"n": 1} DONE'], "output-schema": ['{"n": 1}'] * 3})
+    items = [{"input": "one"}, {"input": "two", "output_schema": text}, {"input": "three"}]
+
+    batch = await batches.submit(items, output_schema=FORM)
+    await batches.finish(batch)
+
+    results = await batches.results(batch)
+    assert [each["status"] for each in results] == ["completed", "incomplete", "completed"]
+    assert [each["output"]["json"] for each in results] == [{"n": 1}, None, {"n": 1}]
+    assert results[1]["output"]["problems"] == [
+        {"pointer": "/n", "detail": "1 is not of type 'string'."}
+    ]
+
+
+async def test_a_bad_schema_of_a_batch_or_an_item_is_refused_with_its_place() -> None:
+    batches = Batches()
+    bad = {"type": "object", "properties": {"n": {"$ref": "https://example.com/n"}}}
+
+    with pytest.raises(DefinitionError) as of_batch:
+        await batches.submit(["go"], output_schema=bad)
+    with pytest.raises(InvalidItems) as of_item:
+        await batches.submit([{"input": "go"}, {"input": "go", "output_schema": bad}])
+
+    assert of_batch.value.pointer == "/output_schema/properties/n/$ref"
+    assert "Line 2: `output_schema/properties/n/$ref`: '$ref'" in of_item.value.message
+    assert await batches.store.list("batches/") == []
+
+
+async def test_a_batch_has_at_most_a_hundred_different_schemas() -> None:
+    schemas = [{**FORM, "title": f"Form{n}"} for n in range(100)]
+    items = [{"input": "go", "output_schema": each} for each in schemas]
+    with pytest.raises(InvalidItems) as caught:
+        await Batches().submit(items)
+    assert caught.value.problems[0]["code"] == "too_many_variants"
+
+
 async def test_an_unknown_model_is_refused_before_anything_is_accepted() -> None:
     batches = Batches()
 

@@ -112,3 +112,42 @@ def test_a_line_that_was_half_written_when_its_question_closed_is_dropped() -> N
         os.write(person, b"whole\n")
 
         assert terminal.read("? ", lambda: True) == "whole"
+
+
+EUROS = '{"type": "object", "properties": {"euros": {"type": "integer"}}}'
+
+
+def test_the_output_in_the_form_of_a_schema_is_shown(tmp_path: Path) -> None:
+    script = {"output-schema": [{"content": {"euros": 3}}]}
+    config = written(case("", ["Three"], script=script), tmp_path)
+    schema = tmp_path / "euros.json"
+    schema.write_text(EUROS, encoding="utf-8")
+    arguments = ["run", "t", "go", "--config", str(config)]
+
+    shown = CliRunner().invoke(app, [*arguments, "--output-schema", str(schema)])
+
+    assert shown.exit_code == 0
+    assert 'output: {"euros": 3}\n' in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "cannot be read"),
+        ("[]", "is not a JSON object"),
+        (None, "cannot be read"),
+        ('{\n  "type": "object",\n  "propertes": {}\n}', "euros.json:3: /propertes: 'propertes'"),
+        ('{"type": "array"}', "euros.json:1: /type: The output is an object"),
+    ],
+)
+def test_a_bad_schema_is_refused_with_its_line(text: str | None, says: str, tmp_path: Path) -> None:
+    config = written(CASES[0], tmp_path)
+    schema = tmp_path / "euros.json"
+    if text is not None:
+        schema.write_text(text, encoding="utf-8")
+    arguments = ["run", "t", "go", "--config", str(config), "--output-schema", str(schema)]
+
+    refused = CliRunner().invoke(app, arguments)
+
+    assert isinstance(refused.exception, UsageError)
+    assert says in str(refused.exception)

@@ -18,8 +18,13 @@ from teamrun.components.definitions.tools import ToolEntry
 from teamrun.components.team_file import load_registry
 
 TABLE = [*CASES, *TEAM_CASES, *AGENT_CASES]
-NO_FEATURE = frozenset({"name", "type", "shared_memory", "objectives", "constraints"})
-"""Fields of every definition; a class implies its type. The last three, which have rows of their
+NO_FEATURE = frozenset(
+    {
+        *("name", "type", "shared_memory", "objectives", "constraints"),
+        *("output_model", "output_repairs"),
+    }
+)
+"""Fields of every definition; a class implies its type. Those after it, which have rows of their
 own, are the same for all teams."""
 
 

@@ -15,6 +15,7 @@ from teamrun.cli.batch.local import run_locally
 from teamrun.cli.batch.options import ForceOption, OutputOption
 from teamrun.cli.given import named_team
 from teamrun.cli.options import ApiKeyOption, ConfigOption, JsonOption, UrlOption
+from teamrun.cli.output_schema import OutputSchemaOption, schema_in
 from teamrun.cli.overrides import MaxTurnsOption, ModelOption, overrides
 from teamrun.cli.screen import talk
 from teamrun.cli.server import DEFAULT_URL, connect, print_value
@@ -101,6 +102,7 @@ def command(
     ] = None,
     model: ModelOption = None,
     max_turns: MaxTurnsOption = None,
+    output_schema: OutputSchemaOption = None,
     metadata: Annotated[
         list[str] | None,
         typer.Option("--metadata", "-m", envvar="TEAMRUN_METADATA", help="KEY=VALUE, repeatable."),
@@ -151,6 +153,7 @@ def command(
         "max_failure_rate": max_failure_rate,
         "limits": None if max_cost_usd is None else {"max_cost_usd": max_cost_usd},
         "overrides": overrides(model=model, max_turns=max_turns),
+        "output_schema": schema_in(output_schema),
         "metadata": dict(pair(text) for text in metadata or []),
         "tags": tag or [],
         "webhook": webhook(webhook_url, webhook_events),

@@ -14,8 +14,8 @@ from teamrun.runs.service.requests import Overrides
 __all__ = ["BatchOptions", "FileOptions", "Item", "item_of"]
 
 Item: TypeAlias = str | BatchItem | JsonMapping
-"""An item of a batch: its task, or an object with `input` and perhaps `custom_id`, `overrides` and
-`metadata`."""
+"""An item of a batch: its task, or an object with `input` and perhaps `custom_id`, `overrides`,
+`output_schema` and `metadata`."""
 
 
 class BatchOptions(TypedDict, total=False):
@@ -23,6 +23,8 @@ class BatchOptions(TypedDict, total=False):
 
     overrides: Overrides | JsonMapping | None
     """Settings of the team that all items override."""
+    output_schema: JsonMapping | None
+    """JSON Schema of an object that the output of each item has to fit."""
     max_concurrency: int | None
     """Maximum number of items in flight."""
     limits: BatchLimits | JsonMapping | None

@@ -24,6 +24,8 @@ class RunOptions(TypedDict, total=False):
 
     overrides: Overrides | JsonMapping | None
     """Settings of the team that this run overrides."""
+    output_schema: JsonMapping | None
+    """JSON Schema of an object that the output has to fit; `Output.data` is then the object."""
     metadata: Mapping[str, str] | None
     """Up to 16 key-value pairs, by which lists can be filtered."""
     tags: Sequence[str] | None
