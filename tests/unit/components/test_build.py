@@ -365,3 +365,23 @@ def test_a_tool_that_is_gone_is_an_error_when_the_team_is_built() -> None:
         build_team(definition, bare)
 
     assert caught.value.code == "unknown_tool"
+
+
+@pytest.mark.parametrize(
+    "fields", [{"type": "round_robin_group_chat"}, {"type": "selector_group_chat", "model": "m"}]
+)
+def test_the_model_of_the_output_has_to_exist(fields: dict[str, Any]) -> None:
+    agents = [{"type": "assistant_agent", "name": name, "model": "m"} for name in "ab"]
+    registry = Registry.of(teams={}, models={"m": ScriptedModel([]), "n": ScriptedModel([])})
+    spec = {**fields, "participants": agents, "max_turns": 1}
+
+    resolved = registry.resolve(team_spec={**spec, "output_model": "n", "output_repairs": 0})
+    assert sorted(resolved.models) == ["m", "n"]
+    for wrong, pointer in (
+        ({"output_model": "x"}, "/team_spec/output_model"),
+        ({"output_repairs": 11}, "/team_spec/output_repairs"),
+        ({"output_repairs": "1"}, "/team_spec/output_repairs"),
+    ):
+        with pytest.raises(DefinitionError) as raised:
+            registry.resolve(team_spec={**spec, **wrong})
+        assert raised.value.pointer == pointer

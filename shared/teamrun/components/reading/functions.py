@@ -92,7 +92,8 @@ def read_custom_team(
     if registers:
         values["function"] = name
     scope.check_function(values.get("function"), fields.place("function"), problems)
-    scope.check_model(values.get("model"), fields.place("model"), problems)
+    for field in ("model", "output_model"):
+        scope.check_model(values.get(field), fields.place(field), problems)
     if isinstance(values.get("output"), str):
         values["output"] = (values["output"],)
     team = construct(CustomTeamDefinition, fields, values, problems)

@@ -131,8 +131,6 @@ class TeamReader:
         of_members = ("participants",)
         mentions = self._put_termination(fields, values) + self._put_output(fields, values)
         lacking = self._put_model(kind, known, fields, values)
-        output_model = values.get("output_model")
-        self.scope.check_model(output_model, fields.place("output_model"), self.problems)
         self._put_context(fields, values)
         self._check_functions(fields)
         team = construct(
@@ -229,7 +227,9 @@ class TeamReader:
     def _put_model(
         self, kind: TeamKind, known: Mapping[str, str], fields: Fields, values: JsonObject
     ) -> tuple[str, ...]:
-        """Check the model; returns the field if it is lacking."""
+        """Check the models; returns the field of the team's own if it is lacking."""
+        where = fields.place("output_model")
+        self.scope.check_model(values.get("output_model"), where, self.problems)
         raw, spelled = values.get("model"), fields.spelled.get("model", "model")
         model = self.model(raw, fields.place("model"), spelled)
         if model != raw:
