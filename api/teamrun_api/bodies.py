@@ -20,7 +20,7 @@ __all__ = ["Defined", "DefinitionBody", "JsonBody", "parse_body"]
 MAX_FAULTS = 20
 """How many faults of a body an answer lists."""
 
-MAX_NAMES = 15
+MAX_NAMES = 16
 """How many fields an error about an unknown one names; no request has more."""
 
 M = TypeVar("M", bound=BaseModel)

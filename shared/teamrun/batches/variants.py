@@ -61,7 +61,8 @@ class Variants:
         return Chosen(number, own.temperature)
 
     def _number(self, changes: Overrides, schema: JsonObject | None) -> int | DefinitionError:
-        key = changes.model, changes.max_turns, schema and json.dumps(schema)
+        text = None if schema is None else json.dumps(schema)
+        key = changes.model, changes.max_turns, text
         if key not in self._numbers:
             self._numbers[key] = self._pinned(changes, schema)
         return self._numbers[key]

@@ -1,7 +1,7 @@
 """The option with the schema that the output of a run has to fit."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -36,4 +36,4 @@ def schema_in(path: Path | None) -> JsonObject | None:
         raise UsageError(f"--output-schema {str(path)!r} cannot be read: {error}") from error
     if not isinstance(value, dict):
         raise UsageError(f"--output-schema {str(path)!r} is not a JSON object.")
-    return value
+    return cast("JsonObject", value)

@@ -162,7 +162,7 @@ def test_the_schema_of_a_pydantic_class_is_accepted_and_validates_its_objects() 
 
 
 def test_keywords_beside_a_reference_apply_as_well() -> None:
-    named = {"type": "object", "properties": {"a": {}}, "additionalProperties": False}
+    named: Json = {"type": "object", "properties": {"a": {}}, "additionalProperties": False}
     beside = {"$ref": "#/$defs/A", "description": "An A.", "required": ["a"]}
     form = OutputForm.of({"type": "object", "properties": {"x": beside}, "$defs": {"A": named}})
     assert form.unfit({"x": {"a": 1}}) == []

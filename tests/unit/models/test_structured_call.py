@@ -32,16 +32,14 @@ PAY = ToolSchema(name="pay")
 
 
 def info(**able: Any) -> ModelInfo:
-    return ModelInfo(
-        **{
-            "vision": False,
-            "function_calling": True,
-            "json_output": True,
-            "family": "unknown",
-            "structured_output": False,
-            **able,
-        }
-    )
+    usual: dict[str, Any] = {
+        "vision": False,
+        "function_calling": True,
+        "json_output": True,
+        "family": "unknown",
+        "structured_output": False,
+    }
+    return ModelInfo(**(usual | able))
 
 
 def answered(*names: str) -> CreateResult:
@@ -133,7 +131,8 @@ def test_a_class_of_a_schema_has_that_schema() -> None:
     }
     free = answer_class({"type": "object"})
     assert response_format(free)["json_schema"]["strict"] is False
-    choice = {"type": "object", "properties": {}, "anyOf": [{"type": "object", "properties": {}}]}
+    empty: dict[str, Any] = {"type": "object", "properties": {}}
+    choice = {**empty, "anyOf": [empty]}
     assert response_format(answer_class(choice))["json_schema"]["strict"] is False
 
 

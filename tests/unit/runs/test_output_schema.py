@@ -28,14 +28,14 @@ ANSWERS = {"a": ["North sold three."]}
 
 
 async def executed(cluster: Cluster, **request: Any) -> Run:
-    ref = await cluster.submit(**{"output_schema": SCHEMA, **request})
+    ref = await cluster.submit("go", **{"output_schema": SCHEMA, **request})
     await cluster.worker().execute(ref)
     return await cluster.service.get(TENANT, ref.run_id)
 
 
 def recording(script: dict[str, list[Any]], **info: Any) -> ScriptedModel:
-    model = ScriptedModel([])
-    return ScriptedModel(script, record=True, model_info=ModelInfo(**{**model.model_info, **info}))
+    able: dict[str, Any] = {**ScriptedModel([]).model_info, **info}
+    return ScriptedModel(script, record=True, model_info=ModelInfo(**able))
 
 
 @pytest.mark.parametrize("answer", [GOOD, f"```json\n{GOOD}\n```", {"content": DATA}])

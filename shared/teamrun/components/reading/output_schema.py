@@ -276,11 +276,11 @@ def _filled(node: Any, definitions: JsonMapping) -> Any:
     if "$ref" not in fields:
         return out
     target = _filled(definitions[fields["$ref"]], definitions)
-    if not isinstance(target, dict):
-        return {"allOf": [target], **out} if out else target
     # Other keywords beside a reference apply as well, and each only knows those next to it.
-    fits = out.keys() <= _DESCRIBING
-    return {**cast("JsonObject", target), **out} if fits else {"allOf": [target], **out}
+    if isinstance(target, dict) and out.keys() <= _DESCRIBING:
+        return {**cast("JsonObject", target), **out}
+    both: JsonObject = {"allOf": [target], **out}
+    return both
 
 
 def _count(value: Any) -> int:
