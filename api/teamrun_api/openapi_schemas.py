@@ -3,7 +3,7 @@
 Each concept has one schema, in requests and answers alike. A choice between two bodies is a plain
 `oneOf` of named schemas. A field that is optional in a request has no `default`, since some
 generators then treat the field as always present; its description states the default. A field of a
-response is always sent, so it is required.
+response is always sent, so it is required, unless it is left out when it is empty.
 """
 
 import ast
@@ -15,6 +15,7 @@ from typing import Literal, cast, get_args
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from teamrun.core.tolerance import MAY_BE_ABSENT
 from teamrun.json_types import JsonObject
 from teamrun.runs.log.entries import CancelMode, Decision
 from teamrun.runs.log.status import RunStatus
@@ -114,14 +115,16 @@ def _sparse(schema: Schema) -> Schema:
 
 
 def _complete(schema: Schema) -> Schema:
-    """An object of which every field is always there."""
+    """An object of which every field is always there, but those that are left out when empty."""
 
     def without_default(field: Schema) -> Schema:
-        return {key: value for key, value in field.items() if key != "default"}
+        return {key: value for key, value in field.items() if key not in ("default", MAY_BE_ABSENT)}
 
     if "properties" not in schema:
         return schema
-    return {**_with_fields(schema, without_default), "required": list(schema["properties"])}
+    fields: dict[str, Schema] = schema["properties"]
+    required = [name for name, field in fields.items() if not field.get(MAY_BE_ABSENT)]
+    return {**_with_fields(schema, without_default), "required": required}
 
 
 def _with_fields(schema: Schema, change: Callable[[Schema], Schema]) -> Schema:

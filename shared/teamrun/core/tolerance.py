@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationInfo, ValidatorFunctionWrapHandler, WrapValidator
 
-__all__ = ["OPEN", "read_tolerantly"]
+__all__ = ["MAY_BE_ABSENT", "OPEN", "read_tolerantly"]
 
 T = TypeVar("T")
 
@@ -25,6 +25,9 @@ def _open(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInf
 
 OPEN: Final = WrapValidator(_open)
 """Marks a field of an answer whose set of values may grow: `status: Annotated[Status, OPEN]`."""
+
+MAY_BE_ABSENT: Final = "x-may-be-absent"
+"""Marks a field of an answer, in `json_schema_extra`, that is left out if it is empty."""
 
 
 def read_tolerantly(adapter: TypeAdapter[T], text: str | bytes) -> T:

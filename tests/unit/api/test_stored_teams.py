@@ -399,4 +399,4 @@ async def test_the_schema_has_input_output_and_the_answers_of_people() -> None:
         schema = await ok(w.client.get("/v1/teams/asked/schema"))
         assert schema["answers"] == {"boss": person["input_schema"]}
         assert {"type": "string"} in schema["input"]["anyOf"]
-        assert set(schema["output"]["properties"]) == {"text", "json"}
+        assert set(schema["output"]["properties"]) == {"text", "json", "problems"}

@@ -10,7 +10,7 @@ from teamrun.components.definitions.base import (
     ParticipantDefinition,
     TeamDefinition,
 )
-from teamrun.core.tolerance import OPEN
+from teamrun.core.tolerance import MAY_BE_ABSENT, OPEN
 from teamrun.json_types import JsonObject
 from teamrun.messages import BaseChatMessage, HandoffMessage, StructuredMessage
 from teamrun.runs.log.entries import ArtifactRecord, ErrorRecord
@@ -97,7 +97,9 @@ class Output(BaseModel):
     data: Any = Field(default=None, alias="json")
     """The output as data, if the message is structured or the run has an `output_schema`; `json`
     on the wire."""
-    problems: list[OutputProblem] = Field(default=[], exclude_if=_is_empty)
+    problems: list[OutputProblem] = Field(
+        default=[], exclude_if=_is_empty, json_schema_extra={MAY_BE_ABSENT: True}
+    )
     """Where `text` does not fit the `output_schema`; left out if there is nothing."""
 
 
