@@ -135,6 +135,7 @@ def cases() -> dict[str, Case]:
     hierarchy = {"type": "hierarchical", "participants": counting}
     agent = {"max_tool_iterations": 2, "tools": ["count"]}
     race = {"type": "competitive", "participants": [{**trio[0], **agent}, *trio[1:]], "enough": 1}
+    formed = {"output_schema": FORM, "output_repairs": 2, "reflect_on_tool_use": True}
     lines = {name: [f"{name}{k}" for k in range(4)] for name in "abc"}
     delegates = [
         {"agent": {**member, "name": "helper"}},
@@ -201,6 +202,19 @@ def cases() -> dict[str, Case]:
             },
         ),
         "out_of_form": (duo(2), {"a": ["1"], "b": ["2"], "output-schema": ['{"count": 0}'] * 3}),
+        "repaired": (
+            {**solo("count", **formed), "max_turns": 2},
+            {
+                "a": [
+                    _calls("count"),
+                    "One",
+                    {"content": {"count": 1}},
+                    "Two",
+                    '{"count": 0}',
+                    "Three",
+                ]
+            },
+        ),
         "selection": (selector, {"selector": ["b", "a", "b"], "a": ["x"], "b": ["y", "z"]}),
         **SHAPES,
     }

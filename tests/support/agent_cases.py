@@ -96,8 +96,9 @@ AGENT_CASES = [
     ),
     case(
         "an answer in a form, with a memory",
-        [{"content": {"euros": 3}}],
+        ["Three", {"content": {"euros": 3}}],
         agent={
+            "output_repairs": 1,
             "output_schema": {
                 "title": "Price",
                 "type": "object",

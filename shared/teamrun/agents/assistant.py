@@ -8,7 +8,6 @@ a handover, with a reflection on the results, or with the results themselves.
 import copy
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from functools import partial
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -17,14 +16,15 @@ from pydantic import BaseModel
 
 from teamrun import messages
 from teamrun.agents.assistant_checks import (
+    DEFAULT_REPAIRS,
     ImagelessView,
     checked_content_type,
     checked_iterations,
     checked_memory,
     checked_model,
     checked_workbenches,
-    read_content,
 )
+from teamrun.agents.assistant_turn import TurnUnderWay
 from teamrun.agents.base import BaseChatAgent
 from teamrun.agents.copies import Leaves
 from teamrun.agents.handoff import Handoff, handoffs_by_name
@@ -36,13 +36,14 @@ from teamrun.context.unbounded import UnboundedChatCompletionContext
 from teamrun.core.agent_state import AgentState
 from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
+from teamrun.core.checks import checked_count
 from teamrun.core.cooperation import yield_to_loop
 from teamrun.core.emission import Emit, ignore, streamed
 from teamrun.core.overriding import is_replaced
 from teamrun.core.protocols import AnyMessage, Response
 from teamrun.core.readable import readable
 from teamrun.core.saved import Loading, check_version, load_all, saved_value
-from teamrun.errors import ModelError, UsageError
+from teamrun.errors import UsageError
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.chat import (
     BaseChatMessage,
@@ -89,32 +90,6 @@ _ROUNDS_BETWEEN_YIELDS = 16
 _RUNNING, _COMPLETED, _ERROR = AgentState.RUNNING, AgentState.COMPLETED, AgentState.ERROR
 
 
-@dataclass(slots=True)
-class _TurnUnderWay:
-    """The state of the current turn."""
-
-    token: CancellationToken | None
-    emit: Emit[AnyMessage]
-    inner: list[AnyMessage]
-    message_id: str = ""
-    """Id of the message that the chunks of the last model call form, if it was streamed."""
-    rounds: int = 0
-    """Model calls that requested tools."""
-    result: CreateResult = field(init=False)
-    """Of the last model call."""
-    calls: Sequence[FunctionCall] = ()
-    """The calls executed last."""
-    results: Sequence[FunctionExecutionResult] = ()
-    """Of those calls."""
-    response: Response | None = None
-
-    async def show(self, message: AnyMessage) -> None:
-        """Emit a message; unless it is a chunk of another one, the response lists it."""
-        if not isinstance(message, ModelClientStreamingChunkEvent):
-            self.inner.append(message)
-        await self.emit(message)
-
-
 class AssistantAgent(BaseChatAgent):
     """An agent that answers with a model and tools.
 
@@ -140,6 +115,7 @@ class AssistantAgent(BaseChatAgent):
             agent with a `StructuredMessage` of it.
         output_content_type_format: How such a message is written as text, with its fields as
             `{names}`.
+        output_repairs: How often the model may correct an answer that does not fit the class.
         memory: Asked on every turn.
         metadata: The user's annotations.
         tool_choice: `required` and a tool's schema apply to the first model call of a turn.
@@ -175,6 +151,7 @@ class AssistantAgent(BaseChatAgent):
         metadata: Mapping[str, str] | None = None,
         tool_choice: ToolChoice = "auto",
         max_tool_use_attempts: int | None = None,
+        output_repairs: int = DEFAULT_REPAIRS,
     ) -> None:
         super().__init__(name, description)
         self._model_client = checked_model(model_client, parameter="model_client")
@@ -201,6 +178,7 @@ class AssistantAgent(BaseChatAgent):
         self._summary_formatter = tool_call_summary_formatter
         self._output_content_type = checked_content_type(output_content_type)
         self._output_format = output_content_type_format
+        self._output_repairs = checked_count(output_repairs, parameter="output_repairs", at_least=0)
         self._structured_message = (
             None if output_content_type is None else StructuredMessage[output_content_type]
         )
@@ -339,7 +317,7 @@ class AssistantAgent(BaseChatAgent):
         cancellation_token: CancellationToken | None,
         emit: Emit[AnyMessage],
     ) -> Response:
-        turn = _TurnUnderWay(cancellation_token, emit, [])
+        turn = TurnUnderWay(cancellation_token, emit, [])
         mark = self._turn_began = self._model_context.mark()
         self._lifecycle = _RUNNING
         try:
@@ -413,7 +391,7 @@ class AssistantAgent(BaseChatAgent):
                     await add(context_message)
             await add(message.to_model_message())
 
-    async def _recall(self, turn: _TurnUnderWay) -> "Sequence[messages.MemoryQueryEvent]":
+    async def _recall(self, turn: TurnUnderWay) -> "Sequence[messages.MemoryQueryEvent]":
         events: list[messages.MemoryQueryEvent] = []
         for memory in self._memory:
             with cancelled_by(turn.token, "The query of a memory"):
@@ -424,15 +402,41 @@ class AssistantAgent(BaseChatAgent):
         turn.inner.extend(events)
         return events
 
-    async def _ask(self, turn: _TurnUnderWay) -> CreateResult:
+    async def _ask(self, turn: TurnUnderWay) -> CreateResult:
         messages, arguments = await self._prompt(turn)
-        if self._model_client_stream:
+        if self._output_content_type is not None:
+            return await self._ask_in_form(turn, messages, arguments)
+        return await self._create(turn, messages, arguments)
+
+    async def _create(
+        self, turn: TurnUnderWay, messages: list[LLMMessage], arguments: JsonObject
+    ) -> CreateResult:
+        if self._model_client_stream and not turn.repairs:
             return await self._ask_in_chunks(turn, messages, arguments)
         with cancelled_by(turn.token, "The model call"):
             return await self._model_client.create(messages, **arguments)
 
+    async def _ask_in_form(
+        self, turn: TurnUnderWay, messages: list[LLMMessage], arguments: JsonObject
+    ) -> CreateResult:
+        # Imported late, here and below: few agents answer in a form.
+        from teamrun.models.structured_call import structured_call
+
+        assert self._output_content_type is not None, "the answer has a form"
+        info = self._model_client.model_info
+        call = structured_call(self._output_content_type, info, messages, arguments)
+        return call.read(await self._create(turn, call.messages, call.arguments))
+
+    async def _ask_again(self, turn: TurnUnderWay, more: list[LLMMessage]) -> CreateResult:
+        """Let the model correct its answer, without tools; what it corrects is not remembered."""
+        turn.repairs += 1
+        turn.message_id = ""  # the chunks were those of another text
+        messages, arguments = await self._prompt(turn)
+        arguments["tool_choice"] = "none"
+        return checked_answer(await self._ask_in_form(turn, [*messages, *more], arguments))
+
     async def _ask_in_chunks(
-        self, turn: _TurnUnderWay, messages: list[LLMMessage], arguments: JsonObject
+        self, turn: TurnUnderWay, messages: list[LLMMessage], arguments: JsonObject
     ) -> CreateResult:
         turn.message_id = new_id()
         result: CreateResult | None = None
@@ -453,13 +457,11 @@ class AssistantAgent(BaseChatAgent):
             raise RuntimeError("No final model result in streaming mode.")
         return result
 
-    async def _prompt(self, turn: _TurnUnderWay) -> tuple[list[LLMMessage], JsonObject]:
+    async def _prompt(self, turn: TurnUnderWay) -> tuple[list[LLMMessage], JsonObject]:
         messages = [*self._system_messages, *await self._model_context.get_messages()]
         if self._imageless is not None:
             messages = self._imageless.of(messages)
         arguments: JsonObject = {"cancellation_token": turn.token}
-        if self._output_content_type is not None:
-            arguments["json_output"] = self._output_content_type
         tools = self._toolset.known_schemas
         arguments["tools"] = tools = await self._toolset.schemas() if tools is None else tools
         if self._used_up(turn):  # with the tools: servers refuse calls in the history without them
@@ -470,29 +472,39 @@ class AssistantAgent(BaseChatAgent):
             arguments["tool_choice"] = choice
         return messages, arguments
 
-    def _used_up(self, turn: _TurnUnderWay) -> bool:
+    def _used_up(self, turn: TurnUnderWay) -> bool:
         """Whether no more tool calls are allowed: the next call is the reflection."""
         return turn.rounds == self._max_tool_iterations
 
-    async def _answer(self, turn: _TurnUnderWay, result: CreateResult, text: str) -> Response:
-        await self._model_context.add_message(made_answer(result, self._name))
+    async def _answer(self, turn: TurnUnderWay, result: CreateResult, text: str) -> Response:
         message: BaseChatMessage
         if self._output_content_type is None or self._structured_message is None:
+            await self._model_context.add_message(made_answer(result, self._name))
             message = made_message(
                 TextMessage, text, self._name, result.usage, message_id=turn.message_id
             )
         else:
+            from teamrun.agents.structured_answers import fitting_answer
+
+            answer = await fitting_answer(
+                self._output_content_type,
+                result,
+                partial(self._ask_again, turn),
+                agent=self._name,
+                repairs=self._output_repairs,
+            )
+            await self._model_context.add_message(made_answer(answer.result, self._name))
             message = self._structured_message(
                 id=turn.message_id or new_id(),
-                content=read_content(self._output_content_type, text, agent=self._name),
+                content=answer.content,
                 source=self._name,
-                models_usage=result.usage,
+                models_usage=answer.result.usage,
                 format_string=self._output_format,
             )
         return Response(chat_message=message, inner_messages=turn.inner)
 
     async def _use_tools(
-        self, turn: _TurnUnderWay, result: CreateResult, calls: list[FunctionCall]
+        self, turn: TurnUnderWay, result: CreateResult, calls: list[FunctionCall]
     ) -> None:
         add = self._model_context.add_message
         await add(made_answer(result, self._name))
@@ -513,7 +525,7 @@ class AssistantAgent(BaseChatAgent):
         turn.calls, turn.results = calls, results
         turn.response = self._conclude(turn, result.thought)
 
-    def _conclude(self, turn: _TurnUnderWay, thought: str | None) -> Response | None:
+    def _conclude(self, turn: TurnUnderWay, thought: str | None) -> Response | None:
         """The end of the turn after tool results, or None if the model is called again."""
         message: BaseChatMessage | None = None
         if self._handoffs:
@@ -533,7 +545,7 @@ class AssistantAgent(BaseChatAgent):
             None if message is None else Response(chat_message=message, inner_messages=turn.inner)
         )
 
-    async def _close(self, turn: _TurnUnderWay, result: CreateResult) -> Response:
+    async def _close(self, turn: TurnUnderWay, result: CreateResult) -> Response:
         """End a turn whose reflection requested more tools, which are not executed.
 
         The tools before it have had their effects: so the answer is the text beside the request,
@@ -550,13 +562,11 @@ class AssistantAgent(BaseChatAgent):
     def _fits_output_type(self, text: str) -> bool:
         if self._output_content_type is None:
             return True
-        try:
-            read_content(self._output_content_type, text, agent=self._name)
-        except ModelError:
-            return False
-        return True
+        from teamrun.agents.structured_answers import fits
 
-    def _summary(self, turn: _TurnUnderWay) -> ToolCallSummaryMessage:
+        return fits(self._output_content_type, text)
+
+    def _summary(self, turn: TurnUnderWay) -> ToolCallSummaryMessage:
         return summary_message(
             turn.calls,
             turn.results,

@@ -1,36 +1,32 @@
 """Validation of an assistant's arguments, and what a model is able to see."""
 
-import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import from_json
+from pydantic import BaseModel
 
 from teamrun.agents.toolset import AnyTool
 from teamrun.core.checks import checked_count, checked_instance, wrong_type
-from teamrun.errors import ModelError
 from teamrun.messages.llm import LLMMessage, UserMessage
 from teamrun.models.base import ChatCompletionClient
 from teamrun.tools.workbench import Workbench
-from teamrun.validation import misfits
 
 if TYPE_CHECKING:
     from teamrun.memory.base import Memory
 
 __all__ = [
+    "DEFAULT_REPAIRS",
     "ImagelessView",
     "checked_content_type",
     "checked_iterations",
     "checked_memory",
     "checked_model",
     "checked_workbenches",
-    "read_content",
 ]
 
-ContentT = TypeVar("ContentT", bound=BaseModel)
 
-_FENCED = r"(?si)\s*```(?:json)?\s*\n(.*?)\n\s*```\s*"
+DEFAULT_REPAIRS = 2
+"""How often a model may correct an answer that does not fit."""
 
 
 def checked_memory(memory: "Sequence[Memory] | None") -> "list[Memory]":
@@ -67,35 +63,6 @@ def checked_content_type(content_type: type[BaseModel] | None) -> type[BaseModel
     ):
         return content_type
     raise wrong_type("output_content_type", "a class derived from BaseModel", content_type)
-
-
-def read_content(content_type: type[ContentT], text: str, *, agent: str) -> ContentT:
-    """A model's answer as the requested class; a Markdown fence around it is removed.
-
-    Raises:
-        ModelError: The answer does not fit the class.
-    """
-    fenced = re.fullmatch(_FENCED, text)
-    answer = fenced[1] if fenced else text
-    try:
-        return content_type.model_validate_json(answer)
-    except ValidationError as error:
-        found = " ".join(
-            misfit.sentence(repr(".".join(map(str, misfit.path))) if misfit.path else "The answer")
-            for misfit in misfits(error, _parsed(answer))
-        )
-        raise ModelError(
-            f"The model's answer to agent {agent!r} does not fit {content_type.__name__}. {found}",
-            retryable=True,
-            unreadable=True,
-        ) from error
-
-
-def _parsed(answer: str) -> object:
-    try:
-        return from_json(answer)
-    except ValueError:
-        return answer
 
 
 def checked_workbenches(

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final, TypeAlias, cast
 
 from pydantic import BaseModel
 
-from teamrun.agents.assistant_checks import ImagelessView, checked_model, read_content
+from teamrun.agents.assistant_checks import ImagelessView, checked_model
 from teamrun.agents.base import BaseChatAgent, last_response
 from teamrun.code.base import CodeExecutor
 from teamrun.context.base import ChatCompletionContext
@@ -415,6 +415,9 @@ class CodeExecutorAgent(BaseChatAgent):
             result = await model.create(
                 messages, json_output=RetryDecision, cancellation_token=token
             )
+        # Imported late: few coders try again.
+        from teamrun.agents.structured_answers import read_content
+
         return read_content(RetryDecision, _text_of(result, self._name), agent=self._name)
 
     async def _prompt(self) -> list[LLMMessage]:

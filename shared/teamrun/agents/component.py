@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel
 
+from teamrun.agents.assistant_checks import DEFAULT_REPAIRS
 from teamrun.agents.user_proxy import UserProxyAgent
 from teamrun.core.checks import wrong_type
 from teamrun.core.component.base import ComponentWarning
@@ -32,7 +33,7 @@ def write_assistant(agent: Any) -> JsonObject:
     """Tools are written in a workbench, as AutoGen does since its version 0.5.5."""
     tools = [without_terminal(tool) for tool in agent._tools]
     benches = [StaticStreamWorkbench(tools)] if tools else list(agent._workbenches)
-    choice = agent._tool_choice
+    choice, repairs = agent._tool_choice, agent._output_repairs
     return {
         "tools": None,
         "workbench": benches or None,
@@ -41,6 +42,7 @@ def write_assistant(agent: Any) -> JsonObject:
         "system_message": next((each.content for each in agent._system_messages), None),
         "structured_message_factory": _factory(agent._output_content_type, agent._output_format),
         "tool_choice": None if choice == "auto" else choice,
+        "output_repairs": None if repairs == DEFAULT_REPAIRS else repairs,
     }
 
 

@@ -212,3 +212,24 @@ async def test_a_bad_schema_is_refused_and_a_repeated_request_is_not() -> None:
     assert (again.run.id, again.replayed) == (first.run.id, True)
     with pytest.raises(IdempotencyConflict):
         await submit(TENANT, request(), idempotency_key="k")
+
+
+async def test_an_agent_that_cannot_answer_in_its_own_form_leaves_the_run_incomplete() -> None:
+    team = solo(output_schema=SCHEMA, output_repairs=1)
+    cluster = Cluster({"a": ["Three", '{"region": 3, "sold": 1}', GOOD]}, team=team)
+    run = await executed(cluster, output_schema=None)
+    assert (run.status, run.stop_code, run.usage.model_calls) == ("incomplete", "output_schema", 2)
+    assert run.output is not None
+    assert run.output.text == '{"region": 3, "sold": 1}'
+    assert [each.pointer for each in run.output.problems] == ["/region"]
+    types = await cluster.event_types(RunRef(TENANT, run.id))
+    assert types.count("model.call.completed") == 2
+    assert types[-1] == "run.incomplete"
+
+
+async def test_an_agent_that_answers_in_the_form_of_the_run_needs_no_further_call() -> None:
+    team = {**solo(output_schema=SCHEMA, output_format="{region}"), "max_turns": 1}
+    run = await executed(Cluster({"a": ["Three", GOOD]}, team=team))
+    assert run.output is not None
+    assert (run.output.text, run.output.data) == ("North", DATA)
+    assert run.usage.model_calls == 2

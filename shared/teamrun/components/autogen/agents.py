@@ -40,6 +40,7 @@ _SAME: Final = (
     "model_context",
     "metadata",
     "system_message",
+    "output_repairs",
 )
 _ASSISTANT: Final[Mapping[str, str]] = {name: name for name in _SAME} | {
     "model_client": "model",

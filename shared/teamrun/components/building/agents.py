@@ -43,6 +43,7 @@ def build_assistant(
 
         options["output_content_type"] = model_of_schema(definition.output_schema)
         options["output_content_type_format"] = definition.output_format
+        options |= given(output_repairs=definition.output_repairs)
     if definition.memory:
         options["memory"] = [_memory(each) for each in definition.memory]
     return AssistantAgent(

@@ -13,6 +13,7 @@ from teamrun.components.definitions.base import (
     Link,
     ModelName,
     Part,
+    Repairs,
     SummaryFormat,
     ToolName,
     Uses,
@@ -90,6 +91,8 @@ class AssistantDefinition(BaseAgentDefinition):
     """JSON Schema of the answers; its `title` names their class."""
     output_format: str | None = None
     """How an answer is written as text, with its fields as `{names}`; None: as JSON."""
+    output_repairs: Repairs | None = None
+    """How often the model may correct an answer that does not fit; None: twice."""
 
     inner_fields: ClassVar[tuple[str, ...]] = ("tools",)
 

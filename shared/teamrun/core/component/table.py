@@ -165,6 +165,7 @@ _ROWS: Final = (
             "metadata": _PLAIN,
             "structured_message_factory": _PLAIN,
             "tool_choice": Field(is_ours=True),
+            "output_repairs": _PLAIN,
         },
         version=2,
         inexpressible={"_summary_formatter": "tool_call_summary_formatter"},

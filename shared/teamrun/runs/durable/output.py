@@ -9,6 +9,7 @@ why it is done after the team and not inside of it.
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from teamrun.agents.assistant_checks import DEFAULT_REPAIRS
 from teamrun.components.definitions.names import first_model, models_by_agent
 from teamrun.components.reading.output_schema import OutputForm, Unfit
 from teamrun.json_types import JsonObject
@@ -25,7 +26,6 @@ __all__ = ["FORMATTER", "in_form"]
 FORMATTER: Final = "output-schema"
 """The name under which these calls are recorded. No agent has it: it is no identifier."""
 
-_REPAIRS: Final = 2
 _MAX_CHARS: Final = 100_000
 """Of the conversation that the model is shown, the newest of it."""
 _INSTRUCTIONS: Final = (
@@ -96,7 +96,7 @@ async def _formatted(
         UserMessage(content=_shown(conversation), source="user"),
     ]
     repairs = spec.definition.output_repairs
-    attempts = 1 + (_REPAIRS if repairs is None else repairs)
+    attempts = 1 + (DEFAULT_REPAIRS if repairs is None else repairs)
     while True:
         asked = structured_call(form.type, client.model_info, messages, {})
         result = asked.read(await client.create(asked.messages, **asked.arguments))

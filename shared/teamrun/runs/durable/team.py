@@ -8,7 +8,7 @@ from teamrun.components.definitions.base import ParticipantDefinition, TeamDefin
 from teamrun.components.registry import Registry
 from teamrun.core.behaviour import current_behaviour, has_behaviour
 from teamrun.core.protocols import AnyMessage, Task, TaskResult
-from teamrun.errors import ThreadMismatch
+from teamrun.errors import ModelError, ThreadMismatch
 from teamrun.json_types import JsonObject
 from teamrun.messages import BaseChatMessage, HandoffMessage, TextMessage
 from teamrun.models.base import ChatCompletionClient
@@ -51,6 +51,17 @@ async def run_team(
     journal: Journal, spec: RunSpec, registry: Registry, *, threads: ThreadBefore | None = None
 ) -> End:
     """Execute the team of a run from start to end."""
+    try:
+        return await _executed(journal, spec, registry, threads)
+    except ModelError as error:
+        if error.code != "output_schema":
+            raise
+        return _unfit(error)
+
+
+async def _executed(
+    journal: Journal, spec: RunSpec, registry: Registry, threads: ThreadBefore | None
+) -> End:
     current_behaviour.set(spec.behaviour)
     options = {} if spec.temperature is None else {"temperature": spec.temperature}
     journal.transcript.output_sources = output_sources(spec.definition)
@@ -100,6 +111,20 @@ async def run_team(
         return wiring.model(f"{spec.definition.name}/{FORMATTER}", profile, made)
 
     return await in_form(end, spec, team.conversation, client)
+
+
+def _unfit(error: ModelError) -> End:
+    """The end of a run whose agent could not answer in the form of its own schema."""
+    return End(
+        status="incomplete",
+        stop_code=error.code,
+        stop_reason=error.message,
+        output={
+            "text": error.data["text"],
+            "json": None,
+            "problems": error.data["problems"],
+        },
+    )
 
 
 async def _checkpoint(journal: Journal, team: BaseGroupChat) -> None:
