@@ -10,25 +10,23 @@ from pydantic import BaseModel
 from teamrun.errors import ModelError, UsageError
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.llm import LLMMessage
+from teamrun.models.answer_forms import ANSWER_TOOL, AS_JSON, NO_TOOLS, answer_tool
 from teamrun.models.base import ModelInfo, ToolChoice
 from teamrun.models.bedrock.arguments import BedrockArgs, checked_arguments, on_wire
 from teamrun.models.bedrock.guardrails import Guardrail
-from teamrun.models.bedrock.messages import Conversation, MessageWriter
+from teamrun.models.bedrock.messages import MessageWriter
 from teamrun.models.bedrock.schemas import answer_schema
 from teamrun.models.bedrock.traits import Traits, base_id
+from teamrun.models.block_messages import Conversation
 from teamrun.models.families import ModelFamily
 from teamrun.models.structured import NotStrict
 from teamrun.models.tool_names import ToolNames
-from teamrun.tools.schema import ParametersSchema, ToolSchema
+from teamrun.tools.schema import ToolSchema
 
 __all__ = ["Request", "RequestBuilder"]
 
 Json = JsonObject
 
-_ANSWER = "structured_answer"
-"""The tool whose arguments are the answer."""
-_NO_TOOLS = "Answer with text. No tool can be called now."
-_JSON = "Answer with one JSON object and nothing else: no other text, no code fence."
 _CACHE_POINT: Json = {"cachePoint": {"type": "default"}}
 _THINKING = ("thinking", "reasoning_config", "reasoningConfig")
 """Arguments of models that let them reason before they answer; they exclude a forced tool."""
@@ -108,13 +106,13 @@ class RequestBuilder:
         if used:
             # Converse refuses calls and results in a request without tools.
             config = {"tools": [_spec(ToolSchema(name=name), names) for name in used]}
-            conversation.system.append({"text": _NO_TOOLS})
+            conversation.system.append({"text": NO_TOOLS})
         answer_tool = None
         if isinstance(json_output, type):
             answer_tool, config = self._answer(json_output, body, config, names)
         elif json_output:
             self._need(self.info["json_output"], "JSON output")
-            conversation.system.append({"text": _JSON})
+            conversation.system.append({"text": AS_JSON})
         if self.prompt_caching:
             self._cache(conversation, config)
         body |= self._members(conversation, config)
@@ -210,15 +208,8 @@ class RequestBuilder:
                 return None, config
             except NotStrict:
                 pass
-        name = names.add(_ANSWER)
-        tool = _spec(
-            ToolSchema(
-                name=_ANSWER,
-                description="Gives your answer. Always call it to answer; do not answer with text.",
-                parameters=cast(ParametersSchema, model.model_json_schema()),
-            ),
-            names,
-        )
+        name = names.add(ANSWER_TOOL)
+        tool = _spec(answer_tool(model), names)
         made: Json = {"tools": [*(config["tools"] if config else ()), tool]}
         if self.traits.choices and not thinks:
             made["toolChoice"] = self._forced(None if config else name)
