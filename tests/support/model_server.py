@@ -1,4 +1,4 @@
-"""A model server for tests: chat completions and Bedrock over HTTP, with the faults of real ones.
+"""A model server for tests: the wires of several providers, with the faults of real servers.
 
 In process: `async with ModelServer() as server`, then `server.plan`, `server.requests`. As a
 process: `python -m tests.support.model_server --port 0` prints its base URL on the first line;
@@ -21,18 +21,19 @@ from typing import Any, Self, cast
 from tests.support.azure_wire import azure_refusal
 from tests.support.chat_wire import ChatWire
 from tests.support.converse_wire import ConverseWire
+from tests.support.messages_wire import MessagesWire
 from tests.support.model_replies import Plan, Reply
 
 __all__ = ["ModelServer"]
 
 Json = dict[str, Any]
 
-_WIRES = (ChatWire, ConverseWire)
+_WIRES = (ChatWire, ConverseWire, MessagesWire)
 _KEPT = 10_000
 """Requests beyond this are counted only."""
 
 
-_Wire = ChatWire | ConverseWire
+_Wire = ChatWire | ConverseWire | MessagesWire
 
 
 class ModelServer:
@@ -346,7 +347,8 @@ class _Connection(asyncio.Protocol):
         self._write(body)
 
     def _write_head(self, status: int, headers: dict[str, str]) -> None:
-        lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
+        phrase = "Overloaded" if status == 529 else HTTPStatus(status).phrase  # Anthropic's own
+        lines = [f"HTTP/1.1 {status} {phrase}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         self._write("\r\n".join([*lines, "", ""]).encode("latin-1"))
 

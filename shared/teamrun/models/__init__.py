@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from teamrun.forwarding import forwarding
 
 if TYPE_CHECKING:
+    from teamrun.models.anthropic.client import AnthropicChatCompletionClient
     from teamrun.models.attempts import on_retry
     from teamrun.models.base import ChatCompletionClient, ModelInfo, ToolChoice
     from teamrun.models.bedrock.client import BedrockChatCompletionClient
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from teamrun.models.wrapper import ModelWrapper
 
 __all__ = [
+    "AnthropicChatCompletionClient",
     "AzureOpenAIChatCompletionClient",
     "AzureTokenProvider",
     "BedrockChatCompletionClient",
@@ -37,6 +39,7 @@ __all__ = [
 __getattr__, __dir__ = forwarding(
     __name__,
     {
+        ".anthropic.client": ("AnthropicChatCompletionClient",),
         ".attempts": ("on_retry",),
         ".openai.azure": ("AzureOpenAIChatCompletionClient",),
         ".base": (

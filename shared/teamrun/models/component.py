@@ -19,7 +19,15 @@ from teamrun.errors import DefinitionError, UsageError
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.models.makers import maker_at
 
-__all__ = ["arguments_of", "make_azure", "make_bedrock", "make_openai", "write_client"]
+__all__ = [
+    "arguments_of",
+    "make_anthropic",
+    "make_azure",
+    "make_bedrock",
+    "make_openai",
+    "write_anthropic",
+    "write_client",
+]
 
 _SECRET = ("api_key", "azure_ad_token")
 _INEXPRESSIBLE = ("retry", "http_client", "clock")
@@ -71,9 +79,38 @@ def write_client(client: Any) -> JsonObject:
     return arguments
 
 
+def write_anthropic(client: Any) -> JsonObject:
+    """The arguments of a client of Anthropic, under AutoGen's names.
+
+    Raises:
+        UsageError: An argument cannot be expressed.
+    """
+    arguments = write_client(client)
+    stop = arguments.pop("stop", None)
+    arguments["stop_sequences"] = [stop] if isinstance(stop, str) else stop
+    return arguments
+
+
 def make_openai(cls: Callable[..., Any], arguments: JsonObject) -> Any:
     """A client of OpenAI's API."""
+    return _made(cls, _opened(arguments))
+
+
+def make_anthropic(cls: Callable[..., Any], arguments: JsonObject) -> Any:
+    """A client of Anthropic's API."""
     options = _opened(arguments)
+    form = options.pop("response_format", None)
+    if form not in (None, {"type": "text"}):
+        raise DefinitionError(
+            "'response_format' of a client of Anthropic can only be {'type': 'text'}; use the "
+            "agent's output_content_type, or json_output= of a call.",
+            pointer="/config/response_format",
+        )
+    stop = options.pop("stop_sequences", None)
+    return _made(cls, options if stop is None else {**options, "stop": stop})
+
+
+def _made(cls: Callable[..., Any], options: JsonObject) -> Any:
     address = options.get("base_url")
     is_known = str(address).startswith("https://") and maker_at(str(address)) is not None
     if address and "api_key" not in options and not is_known:

@@ -143,6 +143,10 @@ _ROWS = (
     _Row("o4-mini", ModelFamily.O4, 200_000, reasoning=True),
     # Through the OpenAI-compatible endpoints of their makers, or on a server of one's own.
     _Row("claude-", ModelFamily.CLAUDE, 200_000),
+    *(
+        _Row(f"claude-{name}-5", ModelFamily.CLAUDE, 1_000_000)
+        for name in ("fable", "haiku", "mythos", "opus", "sonnet")
+    ),
     _Row("gemini-", ModelFamily.GEMINI, 1_048_576),
     _Row("deepseek-r1", ModelFamily.R1, 65_536, vision=False),
     _Row("deepseek-reasoner", ModelFamily.R1, 65_536, vision=False),

@@ -14,12 +14,14 @@ from teamrun.errors import UsageError
 from teamrun.models.families import ModelFamily, family_of
 
 __all__ = [
+    "ANTHROPIC",
     "BASE_URL",
     "KEY_VARIABLES",
     "NO_KEY",
     "OPENAI",
     "Access",
     "Address",
+    "Company",
     "Maker",
     "NoAddress",
     "access_to",
@@ -150,13 +152,45 @@ def access_to(model: str, base_url: str | None, environ: Mapping[str, str]) -> A
         NoAddress: As for `address_of`.
     """
     address = address_of(model, base_url, environ)
+    return _access_at(address, environ, BASE_URL, OPENAI.variable)
+
+
+def _access_at(
+    address: str, environ: Mapping[str, str], address_variable: str, variable: str
+) -> Access:
     maker = maker_at(address)
     if maker is not None:
         key = environ.get(maker.variable) or environ.get(maker.also)
         return Access(address, maker.variable, key or None)
     # The two variables belong together: they describe one server.
-    is_configured = address == environ.get(BASE_URL)
-    return Access(address, None, (environ.get(OPENAI.variable) or None) if is_configured else None)
+    is_configured = address == environ.get(address_variable)
+    return Access(address, None, (environ.get(variable) or None) if is_configured else None)
+
+
+class Company(NamedTuple):
+    """A company with a protocol of its own; finds address and key for its protocol."""
+
+    base_url: str
+    """Its own address for the protocol."""
+    address_variable: str
+    """The variable of the server that is called unless another one is named."""
+    variable: str
+    """The variable of its key."""
+
+    def __call__(self, model: str, base_url: str | None, environ: Mapping[str, str]) -> Access:
+        """The address at which a model is called, with the key of the environment for it.
+
+        Args:
+            model: The model's name.
+            base_url: The caller's choice, which takes precedence.
+            environ: The environment variables.
+        """
+        address = base_url or environ.get(self.address_variable) or self.base_url
+        return _access_at(address, environ, self.address_variable, self.variable)
+
+
+ANTHROPIC = Company("https://api.anthropic.com", "ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY")
+"""The Messages API; `_MAKERS` has its address for OpenAI's protocol."""
 
 
 class Address(NamedTuple):

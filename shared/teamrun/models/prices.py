@@ -10,7 +10,14 @@ from typing import NamedTuple
 
 from teamrun.messages.llm import RequestUsage
 
-__all__ = ["BEDROCK_PRICES", "BEDROCK_PRICES_OF", "PRICES", "Price", "price_of"]
+__all__ = [
+    "ANTHROPIC_PRICES_OF",
+    "BEDROCK_PRICES",
+    "BEDROCK_PRICES_OF",
+    "PRICES",
+    "Price",
+    "price_of",
+]
 
 _MILLION = Decimal(1_000_000)
 
@@ -46,9 +53,28 @@ PRICES: dict[str, Price] = {
     "gpt-5": _price("1.25", "10.00", "0.125"),
     "gpt-5-mini": _price("0.25", "2.00", "0.025"),
     "gpt-5-nano": _price("0.05", "0.40", "0.005"),
+    "claude-fable-5": _price("10", "50", "1"),
+    "claude-fable-5-1": _price("10", "50", "0.25"),
+    "claude-opus-5": _price("5", "25", "0.50"),
+    "claude-opus-5-5": _price("4", "20", "0.20"),
+    "claude-opus-4-8": _price("5", "25", "0.50"),
+    "claude-opus-4-7": _price("5", "25", "0.50"),
+    "claude-opus-4-6": _price("5", "25", "0.50"),
+    "claude-opus-4-5": _price("5", "25", "0.50"),
+    "claude-opus-4-1": _price("15", "75", "1.50"),
+    "claude-sonnet-5": _price("2", "10", "0.20"),
+    "claude-sonnet-5-5": _price("2", "10", "0.10"),
+    "claude-sonnet-4-6": _price("3", "15", "0.30"),
+    "claude-sonnet-4-5": _price("3", "15", "0.30"),
+    "claude-haiku-4-5": _price("1", "5", "0.10"),
 }
 """By the name of the model; a dated name (`gpt-4o-2024-11-20`) has the price of its family."""
 
+
+ANTHROPIC_PRICES_OF = date(2026, 11, 30)
+"""The day on which Anthropic's prices were compared with its list
+(https://platform.claude.com/docs/en/about-claude/pricing). The price of Claude Haiku 5.5 depends on
+the length of the prompt, so it is not in the table."""
 
 BEDROCK_PRICES_OF = date(2026, 11, 29)
 """The day on which the prices of Bedrock were compared with public lists."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, get_args
 from teamrun.core.component.table import COMPONENTS
 from teamrun.errors import DefinitionError
 from teamrun.models.base import ChatCompletionClient
-from teamrun.models.makers import BASE_URL, KEY_VARIABLES, Access, access_to
+from teamrun.models.makers import ANTHROPIC, BASE_URL, KEY_VARIABLES, Access, access_to
 from teamrun.models.openai.azure_credential import credential_in
 
 if TYPE_CHECKING:
@@ -92,6 +92,16 @@ _AUTOGEN = "autogen_ext.models"
 _OPENAI_FORM = "Its models are also served over OpenAI's protocol: use type 'openai' with a {}."
 
 PROVIDERS: Final[Mapping[str, Provider]] = {
+    "anthropic": Provider(  # before OpenAI's row, which any company's key selects
+        client="teamrun.models.anthropic.client:AnthropicChatCompletionClient",
+        options_class="teamrun.models.anthropic.options:AnthropicOptions",
+        needs=("model",),
+        access=ANTHROPIC,
+        autogen=COMPONENTS["AnthropicChatCompletionClient"].providers,
+        variables={"model": "ANTHROPIC_MODEL"},
+        needs_from_env=("model",),
+        signs=("ANTHROPIC_MODEL",),
+    ),
     "openai": Provider(
         client="teamrun.models.openai.client:OpenAIChatCompletionClient",
         options_class="teamrun.models.openai.options:OpenAIOptions",
@@ -145,10 +155,6 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
 """The types of model profiles."""
 
 PLANNED: Final[Mapping[str, PlannedProvider]] = {
-    "anthropic": PlannedProvider(
-        remedy=_OPENAI_FORM.format("claude- model and ANTHROPIC_API_KEY"),
-        autogen=(f"{_AUTOGEN}.anthropic.AnthropicChatCompletionClient",),
-    ),
     "google": PlannedProvider(remedy=_OPENAI_FORM.format("gemini- model and GEMINI_API_KEY")),
     "mistral": PlannedProvider(
         remedy=_OPENAI_FORM.format("base_url of https://api.mistral.ai/v1 and MISTRAL_API_KEY")

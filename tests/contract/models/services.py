@@ -15,6 +15,7 @@ from tests.support.model_server import ModelServer
 
 from teamrun.messages.llm import FinishReason
 from teamrun.models import (
+    AnthropicChatCompletionClient,
     AzureOpenAIChatCompletionClient,
     BedrockChatCompletionClient,
     ChatCompletionClient,
@@ -81,6 +82,12 @@ def _bedrock(address: str, **options: Any) -> ChatCompletionClient:
     return BedrockChatCompletionClient(CLAUDE, base_url=address, **options)
 
 
+def _anthropic(address: str, **options: Any) -> ChatCompletionClient:
+    return AnthropicChatCompletionClient(
+        "claude-sonnet-5", base_url=address, api_key=KEY, **options
+    )
+
+
 SERVICES: Mapping[str, Service] = {
     "openai": Service(
         connect=_openai, path="/v1/chat/completions", stops=_OPENAI, too_long=_TOO_LONG
@@ -106,6 +113,16 @@ SERVICES: Mapping[str, Service] = {
             "content_filter": ("guardrail_intervened", "content_filtered"),
         },
         too_long=Reply(status=400, content="Input is too long for requested model."),
+    ),
+    "anthropic": Service(
+        connect=_anthropic,
+        path="/v1/messages",
+        stops={
+            "stop": ("end_turn", "stop_sequence"),
+            "length": ("max_tokens", "model_context_window_exceeded"),
+            "content_filter": ("refusal",),
+        },
+        too_long=Reply(status=400, content="prompt is too long: 210000 tokens > 200000 maximum"),
     ),
 }
 

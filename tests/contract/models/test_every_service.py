@@ -120,6 +120,7 @@ async def test_a_tool_may_be_given_in_place_of_its_schema(service: str, ask: Ask
     assert choice in (
         {"type": "function", "function": {"name": "add"}},
         {"tool": {"name": "add"}},
+        {"type": "tool", "name": "add"},
     )
 
 
@@ -179,7 +180,7 @@ async def test_a_limited_service_is_asked_again_when_it_says(service: str, ask: 
 
 
 @both
-@pytest.mark.parametrize("status", [500, 503])
+@pytest.mark.parametrize("status", [429, 500, 503, 529])
 async def test_attempts_are_bounded_and_counted(service: str, ask: Ask, status: int) -> None:
     replies = [Reply(status=status)] * 9
     async with scene(service, *replies, max_retries=2) as (server, model, _):

@@ -17,6 +17,7 @@ from tests.support.model_server import ModelServer
 
 from teamrun.messages.llm import LLMMessage, UserMessage
 from teamrun.models import (
+    AnthropicChatCompletionClient,
     AzureOpenAIChatCompletionClient,
     BedrockChatCompletionClient,
     ChatCompletionClient,
@@ -30,6 +31,7 @@ __all__ = [
     "ASK",
     "CLIENTS",
     "CONVERSE",
+    "MESSAGES",
     "AnswerCase",
     "Failure",
     "RequestCase",
@@ -86,6 +88,13 @@ def _bedrock(server: ModelServer, **options: Any) -> ChatCompletionClient:
     )
 
 
+def _anthropic(server: ModelServer, **options: Any) -> ChatCompletionClient:
+    model = options.pop("model")
+    return AnthropicChatCompletionClient(
+        "claude-sonnet-5" if model == "gpt-4o" else model, base_url=server.address, **options
+    )
+
+
 CLIENTS: Mapping[str, Callable[..., ChatCompletionClient]] = {
     "openai": _openai,
     "azure": _azure,
@@ -96,6 +105,9 @@ CLIENTS: Mapping[str, Callable[..., ChatCompletionClient]] = {
 CONVERSE: Mapping[str, Callable[..., ChatCompletionClient]] = {"bedrock": _bedrock}
 """The same for Bedrock's Converse."""
 
+MESSAGES: Mapping[str, Callable[..., ChatCompletionClient]] = {"anthropic": _anthropic}
+"""The same for Anthropic's Messages API."""
+
 
 @asynccontextmanager
 async def connected(
@@ -103,7 +115,7 @@ async def connected(
 ) -> AsyncGenerator[ChatCompletionClient]:
     """A client of that kind; it tries a failed call once more, at once."""
     defaults: Json = {"model": "gpt-4o", "api_key": "key-1", "retry": _QUICK}
-    made = {**CLIENTS, **CONVERSE}[client](server, **{**defaults, **options})
+    made = {**CLIENTS, **CONVERSE, **MESSAGES}[client](server, **{**defaults, **options})
     try:
         yield made
     finally:

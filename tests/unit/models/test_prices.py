@@ -7,7 +7,12 @@ import pytest
 
 from teamrun.messages.llm import RequestUsage
 from teamrun.models.bedrock.traits import traits_of
-from teamrun.models.prices import BEDROCK_PRICES, BEDROCK_PRICES_OF, price_of
+from teamrun.models.prices import (
+    ANTHROPIC_PRICES_OF,
+    BEDROCK_PRICES,
+    BEDROCK_PRICES_OF,
+    price_of,
+)
 
 MILLION = RequestUsage(1_000_000, 1_000_000, cached_tokens=500_000)
 
@@ -27,6 +32,26 @@ def test_cached_tokens_cost_less() -> None:
         RequestUsage(prompt_tokens=1_000_000, completion_tokens=0, cached_tokens=1_000_000)
     )
     assert (fresh, cached) == (Decimal("2.50"), Decimal("1.25"))
+
+
+@pytest.mark.parametrize(
+    ("model", "cost"),
+    [
+        ("claude-sonnet-5", "11.1"),
+        ("claude-sonnet-5-5", "11.05"),
+        ("claude-sonnet-4-5-20250929", "16.65"),
+        ("claude-opus-4-1-20250805", "83.25"),
+        ("claude-opus-5-5", "22.1"),
+        ("claude-haiku-4-5", "5.55"),
+    ],
+)
+def test_models_of_anthropic(model: str, cost: str) -> None:
+    expected = date(2026, 11, 30)
+    assert expected == ANTHROPIC_PRICES_OF, "compare every row again before the day changes"
+    price = price_of(model)
+    assert price is not None
+    assert price.cost(MILLION) == Decimal(cost)
+    assert price_of("claude-haiku-5-5") is None  # it depends on the length of the prompt
 
 
 @pytest.mark.parametrize(

@@ -172,8 +172,9 @@ MODULES: Final[Mapping[str, Mapping[str, str]]] = {
     "autogen_ext.memory.mem0": {ABSENT: "Mem0Memory Mem0MemoryConfig"},
     "autogen_ext.memory.redis": {ABSENT: "RedisMemory RedisMemoryConfig"},
     "autogen_ext.models.anthropic": {
-        ABSENT: "AnthropicBedrockChatCompletionClient AnthropicChatCompletionClient "
-        "BaseAnthropicChatCompletionClient BedrockInfo",
+        "teamrun.models": "AnthropicChatCompletionClient",
+        ABSENT: "AnthropicBedrockChatCompletionClient BaseAnthropicChatCompletionClient "
+        "BedrockInfo",
     },
     "autogen_ext.models.azure": {
         "teamrun.models": "AzureOpenAIChatCompletionClient",

@@ -14,6 +14,7 @@ from teamrun.models.makers import (
     BASE_URL,
     KEY_VARIABLES,
     OPENAI,
+    Company,
     NoAddress,
     access_to,
     address_of,
@@ -64,9 +65,28 @@ def check_options(
         unknown |= {"script"}
     given = {name: value for name, value in expanded.items() if value != ""}
     construct(row.options, fields, given, problems, unknown=unknown)
-    if row.access is not None:
+    if isinstance(row.access, Company):
+        _check_address(fields, given, row.access, environ, problems)
+    elif row.access is not None:
         _check_key(fields, values, expanded, problems)
         _check_default_address(fields, given, environ, problems)
+
+
+def _check_address(
+    fields: Fields,
+    given: JsonMapping,
+    company: Company,
+    environ: Mapping[str, str],
+    problems: Problems,
+) -> None:
+    """The same for a company with a protocol of its own."""
+    if "base_url" in fields.values and given.get("base_url"):
+        return
+    fault = http_url_fault(company("", None, environ).base_url)
+    if fault is not None:
+        variable = company.address_variable
+        detail = f"'base_url' is not given, and the variable {variable} {fault}."
+        problems.add(fields.place("model"), "invalid_definition", detail)
 
 
 def _check_default_address(

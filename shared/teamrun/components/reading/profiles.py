@@ -23,7 +23,7 @@ from teamrun.components.reading.profile_checks import check_fallbacks, check_opt
 from teamrun.components.reading.yaml_text import load_yaml
 from teamrun.errors import DefinitionError
 from teamrun.json_types import JsonMapping, JsonObject
-from teamrun.models.makers import OPENAI, variable_of
+from teamrun.models.makers import OPENAI, Company, variable_of
 from teamrun.models.providers import PLANNED, PROVIDERS
 
 __all__ = ["implicit_profile", "read_profiles"]
@@ -68,6 +68,13 @@ def implicit_profile(name: str) -> Profile | None:
         return Profile(name, provider, {"model": model})
     if row.access is None:
         return None
+    if isinstance(row.access, Company):
+        options = {
+            "model": model,
+            "api_key": f"${{{row.access.variable}}}",
+            "base_url": f"${{{row.access.address_variable}:-}}",
+        }
+        return Profile(name, provider, options)
     variable = variable_of(model)
     options = {"model": model, "api_key": f"${{{variable}}}"}
     if variable == OPENAI.variable:

@@ -102,6 +102,15 @@ _BEDROCK: Final = (
     *("guardrail_trace", "temperature", "max_tokens", "top_p", "stop", "reasoning_effort"),
     *("latency", "service_tier", "request_metadata", "additional_model_request_fields"),
 )
+_ANTHROPIC: Final = (
+    *("model", "api_key", "base_url", "timeout", "max_retries", "model_info", "default_headers"),
+    *("max_tokens", "temperature", "top_p", "top_k", "stop_sequences", "metadata", "thinking"),
+    "response_format",
+)
+_ANTHROPIC_OURS: Final = (
+    *("add_name_prefixes", "prompt_caching", "cache_ttl", "reasoning_effort"),
+    *("parallel_tool_calls", "service_tier", "extra_body"),
+)
 _CLIENTS: Final = "teamrun.models.component"
 
 
@@ -387,6 +396,15 @@ _ROWS: Final = (
         ),
         write=f"{_CLIENTS}:write_client",
         make=f"{_CLIENTS}:make_azure",
+    ),
+    Row(
+        "teamrun.models.anthropic.client:AnthropicChatCompletionClient",
+        "model",
+        "autogen_ext.models.anthropic.AnthropicChatCompletionClient",
+        {**_of(*_ANTHROPIC), **_of(*_ANTHROPIC_OURS, is_ours=True)},
+        also=("AnthropicChatCompletionClient",),
+        write=f"{_CLIENTS}:write_anthropic",
+        make=f"{_CLIENTS}:make_anthropic",
     ),
     Row(
         "teamrun.models.bedrock.client:BedrockChatCompletionClient",
