@@ -154,6 +154,7 @@ async def conversation(result: CreateResult) -> list[LLMMessage]:
     return [*ASK, stored, FunctionExecutionResultMessage(content=results)]
 
 
+@pytest.mark.behaviour("model.anthropic")
 @both
 async def test_thoughts_go_back_with_the_calls_and_to_their_provider_only(stream: bool) -> None:
     thinks = Reply(reasoning="Hm.", tool_calls=[ToolCall(name="add", arguments={"a": 1})])

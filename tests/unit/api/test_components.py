@@ -44,6 +44,7 @@ ADDED = {
     "AzureOpenAIChatCompletionClient": dict.fromkeys(
         ("api_version", "azure_deployment", "azure_endpoint"), "decides it"
     ),
+    "AnthropicChatCompletionClient": {"stop_sequences": "decides it"},
     "BedrockChatCompletionClient": dict.fromkeys(
         ("max_tokens", "prompt_caching", "region"), "decides it"
     ),
@@ -62,6 +63,7 @@ async def operator(server: ModelServer | None = None) -> AsyncGenerator[World, N
     models: dict[str, ChatCompletionClient] = {
         "gpt-4o": ScriptedModel([ANSWER] * 500),
         "amazon.nova-lite-v1:0": ScriptedModel([ANSWER] * 9),
+        "claude-sonnet-5": ScriptedModel([ANSWER] * 9),
     }
     if server is not None:
         models["real"] = OpenAIChatCompletionClient("m", api_key=KEY, base_url=server.base_url)

@@ -35,6 +35,7 @@ from teamrun.context import (
 from teamrun.memory import ListMemory, MemoryContent, MemoryMimeType
 from teamrun.messages import UserMessage
 from teamrun.models import (
+    AnthropicChatCompletionClient,
     AzureOpenAIChatCompletionClient,
     BedrockChatCompletionClient,
     OpenAIChatCompletionClient,
@@ -569,6 +570,14 @@ EXAMPLES = [
                 "add_name_prefixes": False,
                 "include_name_in_message": True,
             },
+        ),
+    ),
+    Example(
+        lambda: AnthropicChatCompletionClient("claude-sonnet-5", api_key=KEY, stop="END"),
+        component(
+            "autogen_ext.models.anthropic.AnthropicChatCompletionClient",
+            "model",
+            {"model": "claude-sonnet-5", "api_key": "**********", "stop_sequences": ["END"]},
         ),
     ),
     Example(

@@ -38,6 +38,7 @@ OPENAI = set(PROVIDERS["openai"].options.model_fields)
 CASES: dict[str, tuple[type[BaseModel], set[str]]] = {
     "### `openai`": (PROVIDERS["openai"].options, set()),
     "### `azure_openai`": (PROVIDERS["azure_openai"].options, OPENAI),
+    "### `anthropic`": (PROVIDERS["anthropic"].options, set()),
     "### `bedrock`": (PROVIDERS["bedrock"].options, set()),
     "### `scripted`": (PROVIDERS["scripted"].options, set()),
     "### Price": (profiles.PriceOptions, set()),

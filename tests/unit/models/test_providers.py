@@ -8,6 +8,7 @@ import pytest
 
 from teamrun.errors import DefinitionError, UsageError
 from teamrun.models import (
+    AnthropicChatCompletionClient,
     AzureOpenAIChatCompletionClient,
     BedrockChatCompletionClient,
     OpenAIChatCompletionClient,
@@ -20,7 +21,7 @@ from teamrun.testing import ScriptedModel
 LIGHT = """
 import sys
 import teamrun.models, teamrun.testing
-heavy = {"openai", "httpx2", "azure", "boto3", "anyio"} & set(sys.modules)
+heavy = {"openai", "anthropic", "httpx2", "azure", "boto3", "anyio"} & set(sys.modules)
 assert not heavy, heavy
 import teamrun.models.http_answer, teamrun.models.http_pool, teamrun.models.redirects
 assert "openai" not in sys.modules, "clients of other providers need no SDK of OpenAI"
@@ -42,8 +43,10 @@ def test_each_provider_gives_its_client() -> None:
     assert isinstance(azure, AzureOpenAIChatCompletionClient)
     bedrock = make_client("bedrock", model_id="amazon.nova-lite-v1:0", region="us-east-1")
     assert isinstance(bedrock, BedrockChatCompletionClient)
+    claude = make_client("anthropic", model_id="claude-sonnet-5", api_key="k")
+    assert isinstance(claude, AnthropicChatCompletionClient)
     assert isinstance(make_client("scripted", script=["a"]), ScriptedModel)
-    assert provider_names() == ["azure_openai", "bedrock", "openai", "scripted"]
+    assert provider_names() == ["anthropic", "azure_openai", "bedrock", "openai", "scripted"]
 
 
 @pytest.mark.parametrize(

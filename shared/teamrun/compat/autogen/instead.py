@@ -12,7 +12,9 @@ _EXECUTOR: Final = (
 _MEMORY: Final = "`ListMemory`, or a class of your own derived from `teamrun.memory.Memory`"
 _OPENAI: Final = "`OpenAIChatCompletionClient`, whose options are its arguments"
 _SERVER: Final = "`OpenAIChatCompletionClient(model, base_url=...)`: the server speaks its protocol"
-_CLAUDE: Final = "`BedrockChatCompletionClient`: Claude on Amazon Bedrock"
+_CLAUDE: Final = (
+    "`AnthropicChatCompletionClient`, or `BedrockChatCompletionClient` for Claude on Amazon Bedrock"
+)
 _FUNCTION: Final = "a Python function as a tool"
 _REQUEST: Final = "a Python function that sends the request, as a tool"
 _PLAN: Final = "`MagenticOneGroupChat` with agents of your own"

@@ -76,7 +76,7 @@ class AnthropicChatCompletionClient(RetryingModel):
         retry: RetryPolicy | None = None,
         model_info: ModelInfo | None = None,
         add_name_prefixes: bool | None = None,
-        prompt_caching: bool = False,
+        prompt_caching: bool | None = None,
         cache_ttl: Literal["5m", "1h"] | None = None,
         default_headers: Mapping[str, str] | None = None,
         http_client: "httpx2.AsyncClient | None" = None,
@@ -106,7 +106,7 @@ class AnthropicChatCompletionClient(RetryingModel):
             provider=f"{provider_of(access.base_url)}-messages",
             arguments=checked_arguments(create_args),
             add_name_prefixes=add_name_prefixes,
-            prompt_caching=prompt_caching,
+            prompt_caching=bool(prompt_caching),
             cache_ttl=cache_ttl,
         )
         calls = AnthropicCalls(
