@@ -32,6 +32,9 @@ class CodeExecutor(ComponentBase[BaseModel], ABC):
 
     asks: bool = False
     """Whether it has its own way to ask a person before code is executed."""
+    is_isolated: bool = False
+    """Whether code has no effect outside but its output and files, and a work folder of its own
+    for each call of `execute`."""
 
     @abstractmethod
     async def execute_code_blocks(
@@ -53,7 +56,7 @@ class CodeExecutor(ComponentBase[BaseModel], ABC):
     ) -> Execution:
         """Execute blocks, with files to begin with.
 
-        An executor without a work folder of its own for each call ignores `files` and returns none.
+        One that is not `is_isolated` ignores `files` and returns none.
 
         Raises:
             asyncio.CancelledError: The token was cancelled; nothing continues to run.

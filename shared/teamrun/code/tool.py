@@ -11,12 +11,16 @@ from pydantic import BaseModel, Field, TypeAdapter
 from pydantic_core import to_json
 
 from teamrun.code.base import CodeExecutor
+from teamrun.code.files import WorkFiles
+from teamrun.core import event_log
 from teamrun.core.cancellation import CancellationToken
 from teamrun.errors import NotApproved, ToolError
 from teamrun.json_types import JsonMapping
 from teamrun.messages.code import CodeBlock, CodeResult
 from teamrun.tools.approval import with_approval
+from teamrun.tools.arguments import checked_arguments
 from teamrun.tools.base import BaseTool, Effects, Tool
+from teamrun.tools.context import ToolContext
 
 __all__ = ["CodeExecutionTool", "ToolExecutor"]
 
@@ -27,17 +31,24 @@ class _Code(BaseModel, defer_build=True):
     )
 
 
-class CodeExecutionTool(BaseTool[_Code, CodeResult]):
-    """An executor of code as a tool; its calls have outside effects (`effects` is `write`).
+class _Source(BaseModel, defer_build=True):
+    code: str = Field(description="The code to execute.")
+
+
+class CodeExecutionTool(BaseTool[BaseModel, CodeResult]):
+    """An executor of code as a tool.
+
+    Its calls have outside effects (`effects` is `write`), unless the executor is isolated. Of an
+    isolated executor, code finds the artifacts of the run in its work folder, and the files that
+    it writes there become artifacts.
 
     Args:
         executor: Executes the code.
         name: The name under which agents use it.
         description: The description for models.
         needs_approval: Whether a person has to agree to each execution.
+        language: The language of all code; the model then writes one text in place of blocks.
     """
-
-    effects: Effects = "write"
 
     def __init__(
         self,
@@ -46,16 +57,48 @@ class CodeExecutionTool(BaseTool[_Code, CodeResult]):
         name: str = "run_code",
         description: str = "Execute code and return its output.",
         needs_approval: bool = False,
+        language: str | None = None,
     ) -> None:
-        super().__init__(_Code, CodeResult, name, description)
+        super().__init__(_Code if language is None else _Source, CodeResult, name, description)
         self.executor = executor
         self.needs_approval = needs_approval
+        self.effects: Effects = "none" if executor.is_isolated else "write"
+        self._language = language
+
+    async def run_json(
+        self,
+        args: JsonMapping,
+        cancellation_token: CancellationToken | None = None,
+        *,
+        call_id: str | None = None,
+        context: ToolContext | None = None,
+    ) -> CodeResult:
+        """Check the arguments and execute the code.
+
+        Raises:
+            ToolError: The arguments do not fit.
+        """
+        blocks = self._blocks(args)
+        files = WorkFiles(context or ToolContext())
+        given = await files.load() if self.executor.is_isolated else None
+        done = await self.executor.execute(blocks, given, cancellation_token)
+        files.keep(done.files)
+        if event_log.is_wanted():
+            event_log.log_tool_call(self.name, args, self.return_value_as_string(done.result))
+        return done.result
 
     async def run(
-        self, args: _Code, cancellation_token: CancellationToken | None = None
+        self, args: BaseModel, cancellation_token: CancellationToken | None = None
     ) -> CodeResult:
         """Execute the code."""
-        return await self.executor.execute_code_blocks(args.code_blocks, cancellation_token)
+        return await self.run_json(args.model_dump(), cancellation_token)
+
+    def _blocks(self, args: JsonMapping) -> Sequence[CodeBlock]:
+        # An agent that executes code gives blocks to every tool.
+        if self._language is None or "code_blocks" in args:
+            return checked_arguments(_Code, args, tool=self.name).code_blocks
+        code = checked_arguments(_Source, args, tool=self.name).code
+        return [CodeBlock(code, self._language)]
 
     def return_value_as_string(self, value: Any) -> str:
         """The exit code and the output as JSON."""

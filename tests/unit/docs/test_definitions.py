@@ -22,6 +22,7 @@ from teamrun.components.definitions import (
     staged,
     teams,
 )
+from teamrun.components.definitions.code_execution import CodeExecutionEntry
 from teamrun.components.definitions.kinds import CONDITIONS, TEAMS
 from teamrun.components.definitions.magentic_one import MagenticOneDefinition
 from teamrun.components.reading.problems import ProblemCode
@@ -153,6 +154,12 @@ def test_tools_take_the_fields_that_are_listed_and_no_others(tmp_path: Path) -> 
     taken = set(re.findall(r"'(\w+)'", fault["detail"].partition("It takes")[2]))
     assert names <= taken | {"type"}
     assert taken - names <= {"cache_results"}
+
+
+def test_tools_that_execute_code_take_the_fields_that_are_listed_and_no_others() -> None:
+    names = {name for row in PAGE.table("### `code_execution`") for name in names_in(row[0])}
+
+    assert names == CodeExecutionEntry.model_fields.keys() - {"name", "type", "where"}
 
 
 def test_every_condition_is_listed_with_its_fields() -> None:

@@ -1,6 +1,7 @@
 """Code in a sandbox of bubblewrap."""
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from teamrun.code.base import CodeExecutor, Execution
 from teamrun.code.sandbox.limits import SandboxLimits
@@ -26,7 +27,8 @@ class SandboxCodeExecutor(CodeExecutor):
             are available to code.
     """
 
-    SUPPORTED_LANGUAGES = ("python", "sh", "bash", "shell")
+    SUPPORTED_LANGUAGES: ClassVar[Sequence[str]] = ["python", "sh", "bash", "shell"]
+    is_isolated = True
 
     def __init__(self, limits: SandboxLimits | None = None, *, python: str | None = None) -> None:
         self.limits = limits or SandboxLimits()

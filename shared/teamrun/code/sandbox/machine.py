@@ -16,7 +16,16 @@ from teamrun.code.sandbox.limits import SandboxLimits
 from teamrun.code.sandbox.seccomp import MACHINES, seccomp_filter
 from teamrun.errors import SandboxUnavailable
 
-__all__ = ["NOBODY", "bubblewrap", "command", "identity", "interpreter", "seccomp_file"]
+__all__ = [
+    "NOBODY",
+    "bubblewrap",
+    "check_machine",
+    "command",
+    "identity",
+    "interpreter",
+    "seccomp_file",
+    "unavailable",
+]
 
 NOBODY: Final = 65534
 """The user and the group inside, and outside too if this process is root, whom no limit on the
@@ -245,3 +254,46 @@ def seccomp_file() -> int:
     with os.fdopen(writing, "wb") as file:
         file.write(seccomp_filter(platform.machine()))  # far less than a pipe takes
     return reading
+
+
+@cache
+def check_machine(limits: SandboxLimits, *, python: str | None = None) -> None:
+    """Start a sandbox that does nothing.
+
+    Raises:
+        SandboxUnavailable: This machine has none; the message names what is missing.
+    """
+    who, seccomp = identity(), seccomp_file()
+    try:
+        done = subprocess.run(
+            command(interpreter(python), limits, seccomp=seccomp),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=60,
+            cwd="/",
+            env={},
+            pass_fds=(seccomp,),
+            user=who.user,
+            group=who.group,
+            extra_groups=who.extra_groups,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise unavailable(str(error)) from error
+    finally:
+        os.close(seccomp)
+    if done.returncode:
+        raise unavailable(done.stderr[:2000].decode("utf-8", "replace").strip())
+
+
+def unavailable(said: str) -> SandboxUnavailable:
+    """The error of a sandbox that did not start.
+
+    Args:
+        said: What it has written.
+    """
+    return SandboxUnavailable(
+        f"The sandbox for code did not start: {said or 'bubblewrap gives no reason.'} It needs user"
+        " namespaces: 'user.max_user_namespaces' must not be 0, and on Ubuntu"
+        " 'kernel.apparmor_restrict_unprivileged_userns' must be 0. In Docker, start the container"
+        " with '--security-opt seccomp=unconfined --security-opt apparmor=unconfined'."
+    )

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
 from teamrun.code.sandbox.limits import SandboxLimits
-from teamrun.code.sandbox.machine import command, identity, interpreter, seccomp_file
-from teamrun.errors import SandboxUnavailable
+from teamrun.code.sandbox.machine import command, identity, interpreter, seccomp_file, unavailable
 from teamrun.messages.code import CodeBlock
 
 __all__ = ["BlockResult", "Reply", "SandboxProcess"]
@@ -84,7 +83,7 @@ class SandboxProcess:
                 extra_groups=who.extra_groups,
             )
         except OSError as error:
-            raise _unavailable(str(error)) from error
+            raise unavailable(str(error)) from error
         finally:
             os.close(seccomp)
         return cls(process, limits)
@@ -121,7 +120,7 @@ class SandboxProcess:
             said = await self._said()
             if blocks and not said.startswith("bwrap:"):
                 return _ended(137, "\nThe sandbox ended before the code did")
-            raise _unavailable(said) from error
+            raise unavailable(said) from error
         finally:
             watch.cancel()
 
@@ -191,15 +190,6 @@ class SandboxProcess:
                 await self.close()
                 return
             await asyncio.sleep(_WATCH)
-
-
-def _unavailable(said: str) -> SandboxUnavailable:
-    return SandboxUnavailable(
-        f"The sandbox for code did not start: {said or 'bubblewrap gives no reason.'} It needs user"
-        " namespaces: 'user.max_user_namespaces' must not be 0, and on Ubuntu"
-        " 'kernel.apparmor_restrict_unprivileged_userns' must be 0. In Docker, start the container"
-        " with '--security-opt seccomp=unconfined --security-opt apparmor=unconfined'."
-    )
 
 
 def _ended(exit_code: int, text: str) -> Reply:

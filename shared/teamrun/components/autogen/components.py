@@ -47,6 +47,12 @@ _PLACES: Final[Mapping[str, str]] = {
 """Where a component belongs that was sent in place of a team."""
 
 
+_FIXED_NAMES: Final = {
+    "autogen_ext.tools.code_execution.PythonCodeExecutionTool": "CodeExecutor",
+}
+"""The names that tools have whose components have none."""
+
+
 class Component(NamedTuple):
     """An opened component."""
 
@@ -232,6 +238,8 @@ def _name_of_other(raw: Any) -> str | None:
     written = cast("JsonObject", config)
     inner: Any = written.get("tool")  # of an adapter of MCP
     name = cast("JsonObject", inner).get("name") if isinstance(inner, dict) else written.get("name")
+    if name is None:
+        name = _FIXED_NAMES.get(str(source.get("provider")))
     return name if isinstance(name, str) else None
 
 

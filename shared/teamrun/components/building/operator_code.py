@@ -24,6 +24,10 @@ class OperatorCode:
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
 
+    def path(self, name: str) -> Path:
+        """A path of the operator's file: relative to the folder of the file."""
+        return Path(name) if self._folder is None else self._folder / name
+
     def find(self, name: str) -> Any:
         """The object that `package.module:name` refers to.
 

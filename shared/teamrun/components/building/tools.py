@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from teamrun.components.building.operator_code import ImportFailed, OperatorCode
 from teamrun.components.definitions.digest import digest
 from teamrun.components.definitions.table import load
-from teamrun.components.definitions.tools import TOOLS, ToolEntry
+from teamrun.components.definitions.tools import TOOLS, RegisteredTool, ToolEntry
 from teamrun.components.reading.problems import did_you_mean, ended, listed
 from teamrun.errors import DefinitionError, UsageError
 from teamrun.json_types import JsonObject
@@ -37,7 +37,7 @@ class ToolTable(Collection[str]):
 
     def __init__(
         self,
-        entries: Iterable[ToolEntry] = (),
+        entries: Iterable[RegisteredTool] = (),
         *,
         folder: Path | None = None,
         tools: Iterable[Tool] = (),
@@ -89,11 +89,11 @@ class ToolTable(Collection[str]):
                 tool = self._tools[name] = self._built(entry)
             return tool
 
-    def _built(self, entry: ToolEntry) -> Tool:
+    def _built(self, entry: RegisteredTool) -> Tool:
         tool: Tool = load(TOOLS[entry.type].build)(entry, self._code)
         return self._cached(tool, entry) if entry.cache_results else tool
 
-    def _cached(self, tool: Tool, entry: ToolEntry) -> Tool:
+    def _cached(self, tool: Tool, entry: RegisteredTool) -> Tool:
         # Imported late: few files have a tool with a cache.
         from teamrun.tools.cached import CachedTool, ResultCache
 

@@ -1,13 +1,13 @@
 """Registered tools as data; one row per kind of tool."""
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from teamrun.core.component.table import COMPONENTS
 from teamrun.json_types import JsonObject
 from teamrun.tools.base import Effects, OnLost, OnUnknown, Session
 
-__all__ = ["PLANNED_TOOLS", "TOOLS", "ToolEntry", "ToolKind"]
+__all__ = ["PLANNED_TOOLS", "TOOLS", "RegisteredTool", "ToolEntry", "ToolKind"]
 
 
 class ToolKind(NamedTuple):
@@ -27,11 +27,43 @@ TOOLS: Final[Mapping[str, ToolKind]] = {
         build="teamrun.components.building.tools:build_function",
         autogen=COMPONENTS["FunctionTool"].provider,
     ),
+    "code_execution": ToolKind(
+        read="teamrun.components.reading.code_execution:read_code_execution",
+        build="teamrun.components.building.code_execution:build_code_execution",
+    ),
 }
 """The kinds of tools by their type."""
 
-PLANNED_TOOLS: Final = frozenset({"code_execution", "http", "mcp"})
+PLANNED_TOOLS: Final = frozenset({"http", "mcp"})
 """Kinds of tools that are known, but not available in this release."""
+
+
+class RegisteredTool(Protocol):
+    """A tool of the operator's file, of any kind."""
+
+    @property
+    def name(self) -> str:
+        """The name by which teams refer to it."""
+        ...
+
+    @property
+    def type(self) -> str:
+        """The name of its row of `TOOLS`."""
+        ...
+
+    @property
+    def cache_results(self) -> bool:
+        """Whether a repeated call with the same arguments gets the result of the first one."""
+        ...
+
+    @property
+    def where(self) -> str:
+        """The pointer to it in the file; empty for a tool of an installed package."""
+        ...
+
+    def content(self) -> JsonObject:
+        """The content that the digest covers."""
+        ...
 
 
 class ToolEntry(NamedTuple):

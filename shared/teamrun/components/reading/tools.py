@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from teamrun.components.definitions.base import ToolName
 from teamrun.components.definitions.operator_code import is_dotted
 from teamrun.components.definitions.table import load
-from teamrun.components.definitions.tools import PLANNED_TOOLS, TOOLS, ToolEntry
+from teamrun.components.definitions.tools import PLANNED_TOOLS, TOOLS, RegisteredTool, ToolEntry
 from teamrun.components.reading.fields import as_object, construct, read_fields
 from teamrun.components.reading.problems import Problems, did_you_mean, listed, pointer, shown
 from teamrun.json_types import JsonMapping
@@ -40,11 +40,11 @@ del _KNOWN["name"]
 
 def read_tools(
     raw: Any, where: str, offered: Mapping[str, ToolEntry], problems: Problems
-) -> list[ToolEntry]:
+) -> list[RegisteredTool]:
     """All tools of the file; `offered` are those of installed packages, by name."""
     if raw is None:
         return []
-    read: list[ToolEntry] = []
+    read: list[RegisteredTool] = []
     for name, item in (as_object(raw, where, problems, what="'tools'") or {}).items():
         place = pointer(where, name)
         source = as_object(item, place, problems, what="a tool")

@@ -1,0 +1,44 @@
+"""Registered tools that execute code."""
+
+from typing import Any
+
+from teamrun.code.tool import CodeExecutionTool
+from teamrun.components.building.operator_code import OperatorCode
+from teamrun.components.definitions.code_execution import CodeExecutionEntry
+from teamrun.errors import DefinitionError, SandboxUnavailable
+
+__all__ = ["build_code_execution"]
+
+
+def build_code_execution(entry: CodeExecutionEntry, code: OperatorCode) -> CodeExecutionTool:
+    """A tool that executes code; its sandbox is tried once.
+
+    Raises:
+        DefinitionError: This machine has no sandbox.
+    """
+    options: dict[str, Any] = {"name": entry.name, "needs_approval": entry.approval}
+    if entry.description is not None:
+        options["description"] = entry.description
+    tool = CodeExecutionTool(_executor(entry, code), language=entry.language, **options)
+    if entry.on_unknown is not None:
+        tool.on_unknown = entry.on_unknown
+    return tool
+
+
+def _executor(entry: CodeExecutionEntry, code: OperatorCode) -> Any:
+    if entry.executor == "local":
+        # Imported late, as is the sandbox: a process has one of the two.
+        from teamrun.code.local import LocalCommandLineCodeExecutor
+
+        folder = entry.work_dir if entry.work_dir is None else code.path(entry.work_dir)
+        return LocalCommandLineCodeExecutor(entry.timeout or 60, folder)
+    from teamrun.code.sandbox.executor import SandboxCodeExecutor
+    from teamrun.code.sandbox.machine import check_machine
+
+    try:
+        check_machine(entry.limits, python=entry.python)
+    except SandboxUnavailable as error:
+        raise DefinitionError(
+            f"The tool {entry.name!r}: {error.message}", pointer=entry.where, code=error.code
+        ) from error
+    return SandboxCodeExecutor(entry.limits, python=entry.python)
