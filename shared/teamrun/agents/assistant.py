@@ -31,7 +31,7 @@ from teamrun.agents.handoff import Handoff, handoffs_by_name
 from teamrun.agents.tool_list import ToolList
 from teamrun.agents.tool_results import SummaryFormatter, handoff_message, summary_message
 from teamrun.agents.toolset import AnyTool, Toolset, as_tools
-from teamrun.context.base import ChatCompletionContext
+from teamrun.context.base import ChatCompletionContext, appender
 from teamrun.context.unbounded import UnboundedChatCompletionContext
 from teamrun.core.agent_state import AgentState
 from teamrun.core.cancel_scope import cancelled_by
@@ -218,6 +218,9 @@ class AssistantAgent(BaseChatAgent):
         return True
 
     def _check_tools(self, *, has_workbench: bool) -> None:
+        self._has_tools = bool(self._tools) or has_workbench
+        if not self._tools and not self._handoffs:
+            return
         callable_tools = self._model_client.model_info["function_calling"]
         if self._tools and not callable_tools:
             raise ValueError("The model does not support function calling.")
@@ -237,7 +240,6 @@ class AssistantAgent(BaseChatAgent):
                 "Handoff names must be unique from tool names. The handoff to "
                 f"{taken[0]!r} has the name of a tool; give one of them another name."
             )
-        self._has_tools = bool(self._tools) or has_workbench
 
     @property
     def model_context(self) -> ChatCompletionContext:
@@ -384,12 +386,15 @@ class AssistantAgent(BaseChatAgent):
         )
 
     async def _receive(self, messages: Sequence[BaseChatMessage]) -> None:
-        add = self._model_context.add_message
+        context = self._model_context
+        append = appender(context)
         for message in messages:
-            if isinstance(message, HandoffMessage):
-                for context_message in message.context:
-                    await add(context_message)
-            await add(message.to_model_message())
+            heard = message.context if isinstance(message, HandoffMessage) else ()
+            for each in (*heard, message.to_model_message()):
+                if append is None:
+                    await context.add_message(each)
+                else:
+                    append(each)
 
     async def _recall(self, turn: TurnUnderWay) -> "Sequence[messages.MemoryQueryEvent]":
         events: list[messages.MemoryQueryEvent] = []
@@ -479,21 +484,25 @@ class AssistantAgent(BaseChatAgent):
     async def _answer(self, turn: TurnUnderWay, result: CreateResult, text: str) -> Response:
         message: BaseChatMessage
         if self._output_content_type is None or self._structured_message is None:
-            await self._model_context.add_message(made_answer(result, self._name))
+            answer = made_answer(result, self._name)
+            if (append := appender(self._model_context)) is None:
+                await self._model_context.add_message(answer)
+            else:
+                append(answer)
             message = made_message(
                 TextMessage, text, self._name, result.usage, message_id=turn.message_id
             )
         else:
             from teamrun.agents.structured_answers import fitting_answer
 
-            answer = await fitting_answer(
+            fitting = await fitting_answer(
                 self._output_content_type,
                 result,
                 partial(self._ask_again, turn),
                 agent=self._name,
                 repairs=self._output_repairs,
             )
-            await self._model_context.add_message(made_answer(answer.result, self._name))
+            await self._model_context.add_message(made_answer(fitting.result, self._name))
             message = self._structured_message(
                 id=turn.message_id or new_id(),
                 content=answer.content,

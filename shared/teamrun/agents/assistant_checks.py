@@ -46,7 +46,8 @@ def checked_model(model_client: ChatCompletionClient, *, parameter: str) -> Chat
     Raises:
         TypeError: It is none.
     """
-    if not isinstance(getattr(model_client, "model_info", None), Mapping):
+    info = getattr(model_client, "model_info", None)
+    if not (type(info) is dict or isinstance(info, Mapping)):
         expected = "a model client, such as OpenAIChatCompletionClient(model=...)"
         raise wrong_type(parameter, expected, model_client)
     return model_client

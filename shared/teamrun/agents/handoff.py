@@ -6,7 +6,6 @@ from typing import Any, Final, cast
 from pydantic import BaseModel, model_validator
 
 from teamrun.core.checks import checked_list
-from teamrun.core.overriding import is_replaced
 from teamrun.json_types import JsonObject
 from teamrun.tools.function import FunctionTool
 from teamrun.tools.schema import ParametersSchema, ToolSchema
@@ -56,7 +55,7 @@ class Handoff(BaseModel, defer_build=True):
     @property
     def tool_schema(self) -> ToolSchema:
         """The schema of `handoff_tool`."""
-        if is_replaced(self, "handoff_tool", _TOOL):
+        if type(self).handoff_tool is not _TOOL:
             return self.handoff_tool.schema
         # To make the tool, and the class of its arguments, takes 2 ms.
         return ToolSchema(

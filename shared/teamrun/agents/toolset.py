@@ -50,6 +50,8 @@ def as_tools(tools: Sequence[AnyTool]) -> list[Tool]:
         TypeError: It is no list.
     """
     made: list[Tool] = []
+    if tools == ():  # as of most agents
+        return made
     for tool in checked_list(tools, parameter="tools", expected="a list of tools and functions"):
         if isinstance(tool, Tool):
             made.append(with_approval(tool))
@@ -86,6 +88,8 @@ class Toolset:
         self._before: dict[str, JsonMapping] = {}
         self._tools: dict[str, Tool] = {}
         self.replace(tools)
+        if workbenches:
+            self.known_schemas = None
         self._dynamic: tuple[Workbench, ...] = ()
         for workbench in workbenches:
             # By its exact class: a subclass may select its tools each time.
@@ -104,7 +108,7 @@ class Toolset:
         self._tools = {tool.name: tool for tool in tools}
         self._reporting = _reporting(self._tools)
         self._before = {n: state for n, state in self._before.items() if n in self._reporting}
-        self.known_schemas: Sequence[ToolSchema] | None = None
+        self.known_schemas: Sequence[ToolSchema] | None = [*self._own, *self._handoff_schemas]
         """The result of `schemas` if it is always the same."""
 
     async def schemas(self) -> Sequence[ToolSchema]:
@@ -276,7 +280,7 @@ class Toolset:
 
 
 def _reporting(tools: Mapping[str, Tool]) -> tuple[str, ...]:
-    return tuple(sorted(name for name, tool in tools.items() if isinstance(tool, StreamTool)))
+    return tuple(sorted([name for name, tool in tools.items() if isinstance(tool, StreamTool)]))
 
 
 def _result(call: FunctionCall, text: str, *, is_error: bool = False) -> FunctionExecutionResult:

@@ -9,11 +9,12 @@ import copy
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Self, TypeAlias, cast
+from typing import Any, Final, Self, TypeAlias, cast
 
 from pydantic import BaseModel
 
 from teamrun.core.component.base import ComponentBase
+from teamrun.core.overriding import is_replaced
 from teamrun.core.saved import read_state
 from teamrun.json_types import JsonMapping
 from teamrun.messages.llm import (
@@ -23,7 +24,7 @@ from teamrun.messages.llm import (
     LLMMessage,
 )
 
-__all__ = ["ChatCompletionContext", "whole_exchanges"]
+__all__ = ["ChatCompletionContext", "appender", "whole_exchanges"]
 
 
 class _State(BaseModel, defer_build=True):
@@ -89,7 +90,10 @@ class ChatCompletionContext(ComponentBase[BaseModel], ABC):
 
     def mark(self) -> int:
         """The current position in the conversation, for `rewind`."""
-        return len(self._kept())
+        try:
+            return len(self._messages)
+        except AttributeError:
+            return 0
 
     def rewind(self, mark: int) -> None:
         """Remove the messages added since `mark`, those of an interrupted turn."""
@@ -116,6 +120,20 @@ class ChatCompletionContext(ComponentBase[BaseModel], ABC):
         self._messages, self._whole = read_state(_State, state, "llm_context").messages, 0
 
 
+_ADD: Final = ChatCompletionContext.add_message
+
+
+def appender(context: ChatCompletionContext) -> Callable[[LLMMessage], None] | None:
+    """What `add_message` does, as a function; None if the context has one of its own.
+
+    A coroutine for each message would take longer than the rest of what a team does with it. Valid
+    until something else is done with the context.
+    """
+    if is_replaced(context, "add_message", _ADD):
+        return None
+    return context._messages.append  # pyright: ignore[reportPrivateUsage] - of this module
+
+
 def whole_exchanges(messages: list[LLMMessage], known: int = 0) -> list[LLMMessage]:
     """Leave out tool requests that lack a result, and tool results that lack their request.
 
@@ -126,6 +144,11 @@ def whole_exchanges(messages: list[LLMMessage], known: int = 0) -> list[LLMMessa
         messages: A conversation, or a part of one.
         known: How many of the first messages are known to be whole exchanges.
     """
+    for message in messages[known:]:
+        if type(message.content) is list:
+            break
+    else:
+        return messages  # no request, no results
     torn: set[int] = set()
     request: list[int] = []  # the open exchange: the index of its request and of its results
     missing: set[str] = set()

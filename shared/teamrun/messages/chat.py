@@ -106,11 +106,14 @@ class BaseChatMessage(BaseMessage, ABC):
             known = _get_slot(self, BaseChatMessage)
         except AttributeError:
             known = None
-        if known is not None and known.content is content and known.source is self.source:
-            return known
+        source = self.source
+        if known is not None:
+            values = known.__dict__  # each attribute of a pydantic object takes as long as this
+            if values["content"] is content and values["source"] is source:
+                return known
         message, values = blank(UserMessage)
         values["content"] = content
-        values["source"] = self.source
+        values["source"] = source
         values["type"] = "UserMessage"
         _set_slot(self, message)
         return message

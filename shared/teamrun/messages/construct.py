@@ -1,6 +1,5 @@
 """Objects of pydantic classes whose values are valid already, without their validation."""
 
-from functools import cache
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -54,14 +53,18 @@ def blank(cls: type[ModelT]) -> tuple[ModelT, JsonObject]:
     object: half of the memory of a dictionary with names of its own.
     """
     message = _new(cls)
-    _set_fields_set(message, _all_fields(cls))
+    _set_fields_set(message, _all_fields[cls])
     _set_extra(message, None)
     _set_private(message, None)
     return message, message.__dict__  # pyright: ignore[reportReturnType] - that of an object
 
 
-@cache
-def _all_fields(cls: type[BaseModel]) -> set[str]:
-    # One set for all objects of the class, since each would take 216 bytes. Pydantic adds the names
+class _FieldNames(dict[type[BaseModel], set[str]]):
+    # One set for all objects of a class, since each would take 216 bytes. Pydantic adds the names
     # of fields that are set later, and all of them are in it.
-    return set(cls.model_fields)
+    def __missing__(self, cls: type[BaseModel]) -> set[str]:
+        names = self[cls] = set(cls.model_fields)
+        return names
+
+
+_all_fields: Final = _FieldNames()

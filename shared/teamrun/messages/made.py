@@ -136,12 +136,13 @@ def _are_calls(content: object) -> bool:
 
 def made_answer(result: CreateResult, source: str) -> AssistantMessage:
     """What a model answered, for the model context."""
+    given = result.__dict__  # each attribute of a pydantic object takes as long as this
     message, values = blank(AssistantMessage)
-    values["content"] = result.content
-    values["thought"] = result.thought
+    values["content"] = given["content"]
+    values["thought"] = given["thought"]
     values["source"] = source
     values["type"] = "AssistantMessage"
-    values["provider_data"] = result.provider_data
+    values["provider_data"] = given["provider_data"]
     return message
 
 

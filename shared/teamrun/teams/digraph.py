@@ -173,6 +173,14 @@ class DiGraph(BaseModel):
         Raises:
             ValueError: It cannot; the text says why.
         """
+        self.checked_for_cycles()
+
+    def checked_for_cycles(self) -> bool:
+        """Check that the graph can be executed, and whether it has a cycle.
+
+        Raises:
+            ValueError: It cannot; the text says why.
+        """
         if not self.nodes:
             raise ValueError("Graph has no nodes.")
         self._require_known_names()
@@ -186,7 +194,7 @@ class DiGraph(BaseModel):
                     f"Node '{node.name}' has a mix of conditional and unconditional edges."
                 )
         self._require_one_activation()
-        self.has_cycles_with_exit()
+        return self.has_cycles_with_exit()
 
     def _require_known_names(self) -> None:
         for name, node in self.nodes.items():

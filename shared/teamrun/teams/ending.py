@@ -83,6 +83,13 @@ class Ending:
         """Add the messages of a task or a turn; `decide` checks them after they were yielded."""
         self._undecided.extend(delta)
 
+    def goes_on(self) -> bool:
+        """Check the added messages if no condition has to be asked; False: `decide` has to."""
+        if self._condition is not None or self._is_last_turn():
+            return False
+        self._undecided = []
+        return True
+
     async def decide(self) -> None:
         """Check the added messages; sets `reason` if the run ends."""
         delta, self._undecided = self._undecided, []

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias
 
 from teamrun import teams
 from teamrun.conditions.base import TerminationCondition
@@ -83,26 +83,28 @@ class GraphFlow(BaseGroupChat):
         self._require_agents()
         if not isinstance(graph, DiGraph):
             raise wrong_type("graph", "a DiGraph, such as DiGraphBuilder().build()", graph)
-        graph.graph_validate()
+        has_cycles = graph.checked_for_cycles()
         strangers = [node for node in graph.nodes if node not in self._seats]
         if strangers:
             raise ValueError(
                 f"Speaker {strangers[0]} not found in participant names. The participants are "
                 f"{list(self._seats)}."
             )
-        if termination_condition is None and max_turns is None and graph.get_has_cycles():
+        if termination_condition is None and max_turns is None and has_cycles:
             raise ValueError(
                 "A termination condition is required for cyclic graphs without a maximum turn "
                 "limit."
             )
         self._graph = graph
+        self._starts = graph.starts()
+        self._whole = graph.get_remaining_map()
         self._begin_order()
 
     def _begin_order(self) -> None:
-        self._ready = self._graph.starts()
+        self._ready = [*self._starts]
         """The nodes that speak now, those whose turns are under way first, then the next ones."""
-        self._whole = self._graph.get_remaining_map()
-        self._remaining = _copy(self._whole)
+        # The groups of a node are replaced and never changed: `_before` has them, too.
+        self._remaining = {**self._whole}
         """The edges that each group still waits for; none left: it has made its node ready."""
         self._enqueued_any = {node: dict.fromkeys(of, False) for node, of in self._whole.items()}
         """Whether a group of which any edge is enough has made its node ready."""
@@ -111,7 +113,7 @@ class GraphFlow(BaseGroupChat):
         """The edges that were followed in the present step, with the nodes that have spoken."""
 
     def _order(self) -> "_Order":
-        return [*self._ready], _copy(self._remaining), _copy(self._enqueued_any)
+        return [*self._ready], {**self._remaining}, {**self._enqueued_any}
 
     def _own_end(self) -> tuple[str, str] | None:
         if self._ready:
@@ -125,10 +127,12 @@ class GraphFlow(BaseGroupChat):
     def _select(self) -> tuple[str, ...]:
         # They stay in `_ready` until they have spoken, so that a saved state names them.
         for node in self._ready:
-            for group, left in self._remaining.get(node, {}).items():
-                if left <= 0:
-                    self._remaining[node][group] = self._whole[node][group]
-                self._enqueued_any[node][group] = False
+            groups = self._remaining.get(node)
+            if groups is None:  # no edge leads to it
+                continue
+            whole = self._whole[node]
+            self._remaining[node] = {g: n if n > 0 else whole[g] for g, n in groups.items()}
+            self._enqueued_any[node] = dict.fromkeys(groups, False)
         self._before, self._followed = self._order(), []
         return tuple(self._ready)
 
@@ -145,12 +149,14 @@ class GraphFlow(BaseGroupChat):
         for edge in edges:
             target, group = edge.target, edge.activation_group
             if edge.activation_condition == "any":
-                if not self._enqueued_any[target][group]:
-                    self._enqueued_any[target][group] = True
+                known = self._enqueued_any[target]
+                if not known[group]:
+                    self._enqueued_any[target] = {**known, group: True}
                     self._ready.append(target)
             else:
-                self._remaining[target][group] -= 1
-                if self._remaining[target][group] == 0:
+                left = self._remaining[target][group] - 1
+                self._remaining[target] = {**self._remaining[target], group: left}
+                if left == 0:
                     self._ready.append(target)
 
     def _give_turn(self, name: str) -> None:
@@ -223,8 +229,3 @@ class GraphFlow(BaseGroupChat):
 
 
 _Order: TypeAlias = tuple[list[str], dict[str, dict[str, int]], dict[str, dict[str, bool]]]
-ValueT = TypeVar("ValueT")
-
-
-def _copy(groups: dict[str, dict[str, ValueT]]) -> dict[str, dict[str, ValueT]]:
-    return {node: {**of} for node, of in groups.items()}

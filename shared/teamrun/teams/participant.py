@@ -178,25 +178,27 @@ class Participant(ABC):
 class _Agent(Participant):
     # Messages stay in the buffer until the agent's turn ends: an interrupted turn is repeated with
     # the same messages.
-    __slots__ = ("_agent", "_is_under_way")
+    __slots__ = ("_agent", "_is_under_way", "_known")
 
     def __init__(self, agent: ChatAgent) -> None:
         super().__init__(agent)
         self._agent = agent
+        # Asked once: to look at an abstract class takes 0.4 us.
+        self._known = agent if isinstance(agent, BaseChatAgent) else None
         self._is_under_way = False
         self._put(AgentState.INITIALIZED)
 
     def _put(self, state: AgentState) -> None:
-        if isinstance(self._agent, BaseChatAgent):
-            self._agent._lifecycle = state  # pyright: ignore[reportPrivateUsage] - set by its team
+        if self._known is not None:
+            self._known._lifecycle = state  # pyright: ignore[reportPrivateUsage] - set by its team
 
     async def speak(self, token: CancellationToken, emit: Emit[AnyMessage]) -> Turn:
-        agent, is_again, self._is_under_way = self._agent, self._is_under_way, True
+        is_again, self._is_under_way = self._is_under_way, True
         given = self._buffer[:]
-        if isinstance(agent, BaseChatAgent) and is_again == is_turn_taken_again():
-            final = await agent.on_messages_emit(given, token, emit)
+        if self._known is not None and is_again == is_turn_taken_again():
+            final = await self._known.on_messages_emit(given, token, emit)
         else:
-            stream = agent.on_messages_stream(given, token)
+            stream = self._agent.on_messages_stream(given, token)
             final = await emitted(_marked(stream, is_again=is_again), emit)
         if not isinstance(final, Response):
             raise RuntimeError(

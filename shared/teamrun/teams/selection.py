@@ -9,9 +9,10 @@ from teamrun.messages import AssistantMessage, LLMMessage, UserMessage
 
 __all__ = [
     "DEFAULT_SELECTOR_PROMPT",
+    "History",
+    "around_history",
     "feedback_on",
     "fill_prompt",
-    "history_text",
     "mentioned",
     "mentioned_in_behaviour_1",
     "roles_text",
@@ -72,14 +73,40 @@ def _parts(template: str) -> Sequence[tuple[str, bool]]:
     return [*parts, (template[end:], False)]
 
 
-def history_text(messages: Sequence[LLMMessage]) -> str:
-    """The conversation, one paragraph for each message of a person or agent."""
-    texts = [
-        f"{message.source}: {message.content}".rstrip() + "\n\n"
-        for message in messages
-        if isinstance(message, _SPOKEN)
-    ]
-    return "\n".join(texts)
+@lru_cache
+def around_history(template: str, roles: str, participants: tuple[str, ...]) -> Sequence[str]:
+    """The texts around the `{history}` of a prompt, with the other two fields filled in."""
+    fields = {"roles": roles, "participants": str(list(participants))}
+    texts = [""]
+    for text, is_field in _parts(template):
+        if is_field and text == "history":
+            texts.append("")
+        else:
+            texts[-1] += fields[text] if is_field else text
+    return texts
+
+
+class History:
+    """A conversation as text, which grows: one paragraph for each message of a person or agent."""
+
+    def __init__(self) -> None:
+        self._messages: list[LLMMessage] = []
+        self._paragraphs: list[str] = []
+
+    def text(self, messages: Sequence[LLMMessage]) -> str:
+        """The text of a conversation; messages that the last one began with are not read again."""
+        known = len(self._messages)
+        if messages[:known] != self._messages:  # identical objects, mostly
+            known = 0
+            self.__init__()
+        new = messages[known:]
+        self._messages += new
+        self._paragraphs += [
+            f"{message.source}: {message.content}".rstrip() + "\n\n"
+            for message in new
+            if isinstance(message, _SPOKEN)
+        ]
+        return "\n".join(self._paragraphs)
 
 
 def spoken(text: str) -> str:

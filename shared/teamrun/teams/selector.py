@@ -8,6 +8,7 @@ from typing import Self, TypeAlias
 from teamrun import teams
 from teamrun.conditions.base import TerminationCondition
 from teamrun.context import ChatCompletionContext, UnboundedChatCompletionContext
+from teamrun.context.base import appender
 from teamrun.core import actors
 from teamrun.core.behaviour import has_behaviour
 from teamrun.core.cancellation import CancellationToken
@@ -34,9 +35,9 @@ from teamrun.models.families import ModelFamily
 from teamrun.teams.participant import Turn
 from teamrun.teams.selection import (
     DEFAULT_SELECTOR_PROMPT,
+    History,
+    around_history,
     feedback_on,
-    fill_prompt,
-    history_text,
     mentioned,
     mentioned_in_behaviour_1,
     roles_text,
@@ -150,6 +151,7 @@ class SelectorGroupChat(TeamWithModel):
 
     def _begin_order(self) -> None:
         self._known = 0  # messages of the thread that the model context has
+        self._history = History()
         self._previous_speaker: str | None = None
         self._chosen: str | None = None
         self._given: str | None = None
@@ -161,21 +163,25 @@ class SelectorGroupChat(TeamWithModel):
         if self._given is not None:
             self._chosen = self._given
             return self._given
-        speaker = await self._speaker_by_function()
-        if speaker is not None:
-            self._chosen = self._previous_speaker  # a function's choice is not remembered
-            return speaker
-        candidates = await self._candidates()
+        if self._selector_func is not None:
+            speaker = await self._speaker_by_function(self._selector_func)
+            if speaker is not None:
+                self._chosen = self._previous_speaker  # a function's choice is not remembered
+                return speaker
+        if self._candidate_func is not None:
+            candidates = await self._candidates(self._candidate_func)
+        elif self._allow_repeated_speaker:
+            candidates = self._names
+        else:
+            candidates = tuple([name for name in self._names if name != self._previous_speaker])
         if len(candidates) == 1:
             self._chosen = candidates[0]
         else:
             self._chosen = await self._ask_model(candidates, token, emit)
         return self._chosen
 
-    async def _speaker_by_function(self) -> str | None:
-        if self._selector_func is None:
-            return None
-        speaker = self._selector_func(self._thread)
+    async def _speaker_by_function(self, select: SelectorFunc) -> str | None:
+        speaker = select(self._thread)
         if isinstance(speaker, Awaitable):
             speaker = await speaker
         if speaker is not None and speaker not in self._seats:
@@ -185,12 +191,8 @@ class SelectorGroupChat(TeamWithModel):
             )
         return speaker
 
-    async def _candidates(self) -> Sequence[str]:
-        if self._candidate_func is None:
-            if self._allow_repeated_speaker:
-                return self._names
-            return [name for name in self._names if name != self._previous_speaker]
-        names = self._candidate_func(self._thread)
+    async def _candidates(self, select: CandidateFunc) -> tuple[str, ...]:
+        names = select(self._thread)
         if isinstance(names, Awaitable):
             names = await names
         names = [names] if isinstance(names, str) else list(dict.fromkeys(names or ()))
@@ -203,16 +205,23 @@ class SelectorGroupChat(TeamWithModel):
                 f"Candidate function returned invalid participant names: {names}. "
                 f"Expected one of: {list(self._names)}."
             )
-        return names
+        return tuple(names)
 
     async def _ask_model(
-        self, candidates: Sequence[str], token: CancellationToken, emit: Emit[AnyMessage]
+        self, candidates: tuple[str, ...], token: CancellationToken, emit: Emit[AnyMessage]
     ) -> str:
         conversation = await self._question(candidates)
         has_rule = self._candidate_func is None and not self._allow_repeated_speaker
         previous = self._previous_speaker if has_rule else None
         for _ in range(self._max_selector_attempts):
-            result = await self._call_model(conversation, token, emit)
+            if self._model_client_streaming:
+                result = await self._stream_answer(conversation, token, emit)
+            else:
+                result = await self._model_client.create(conversation, cancellation_token=token)
+            if result is not None:
+                self._count_usage(result.usage, is_seen=self._emit_team_events)
+                if self._emit_team_events:
+                    await emit(self._event_of(result))
             answer = result.content if result is not None else ""
             text = answer if isinstance(answer, str) else ""
             if has_behaviour(2):
@@ -226,44 +235,35 @@ class SelectorGroupChat(TeamWithModel):
             conversation.append(UserMessage(content=feedback, source="user"))
         return self._fallback(candidates)
 
-    async def _question(self, candidates: Sequence[str]) -> list[LLMMessage]:
-        fields = {
-            "roles": self._roles,
-            "participants": str(list(candidates)),
-            "history": history_text(await self._history()),
-        }
-        prompt = fill_prompt(self._selector_prompt, fields)
+    async def _question(self, candidates: tuple[str, ...]) -> list[LLMMessage]:
+        await self._hear()
+        history = self._history.text(await self._model_context.get_messages())
+        texts = around_history(self._selector_prompt, self._roles, candidates)
+        prompt = history.join(texts)
         if ModelFamily.is_openai(self._model_client.model_info["family"]):
             return [SystemMessage(content=prompt)]
         # Many other models answer nothing to a system message alone.
         return [made_question(prompt)]
 
-    async def _call_model(
+    async def _stream_answer(
         self, conversation: Sequence[LLMMessage], token: CancellationToken, emit: Emit[AnyMessage]
     ) -> CreateResult | None:
         result: CreateResult | None = None
-        if self._model_client_streaming:
-            stream = self._model_client.create_stream(conversation, cancellation_token=token)
-            async with aclosing(stream):
-                async for piece in stream:
-                    if isinstance(piece, CreateResult):
-                        result = piece
-                    elif self._emit_team_events:
-                        chunk = ModelClientStreamingChunkEvent(
-                            content=piece, source=self._manager_name
-                        )
-                        await emit(chunk)
-        else:
-            result = await self._model_client.create(conversation, cancellation_token=token)
-        if result is None:
-            return None
-        self._count_usage(result.usage, is_seen=self._emit_team_events)
-        if self._emit_team_events:
-            event = SelectorEvent(
-                content=str(result.content), source=self._manager_name, models_usage=result.usage
-            )
-            await emit(event)
+        stream = self._model_client.create_stream(conversation, cancellation_token=token)
+        async with aclosing(stream):
+            async for piece in stream:
+                if isinstance(piece, CreateResult):
+                    result = piece
+                elif self._emit_team_events:
+                    await emit(
+                        ModelClientStreamingChunkEvent(content=piece, source=self._manager_name)
+                    )
         return result
+
+    def _event_of(self, result: CreateResult) -> SelectorEvent:
+        return SelectorEvent(
+            content=str(result.content), source=self._manager_name, models_usage=result.usage
+        )
 
     def _fallback(self, candidates: Sequence[str]) -> str:
         previous = self._previous_speaker
@@ -283,17 +283,20 @@ class SelectorGroupChat(TeamWithModel):
     def _turn_over(self, speaker: str, turn: Turn) -> None:
         self._previous_speaker, self._given = self._chosen, None
 
-    async def _history(self) -> list[LLMMessage]:
-        """The messages for the model; the new messages of the thread are added to the context."""
-        while self._known < len(self._thread):
-            message = self._thread[self._known]
+    async def _hear(self) -> None:
+        """Add the new messages of the thread to the model context."""
+        context, thread = self._model_context, self._thread
+        append = appender(context)
+        while self._known < len(thread):
+            message = thread[self._known]
             self._known += 1
-            if isinstance(message, HandoffMessage):
-                for each in message.context:
-                    await self._model_context.add_message(each)
-            if isinstance(message, BaseChatMessage):
-                await self._model_context.add_message(message.to_model_message())
-        return await self._model_context.get_messages()
+            heard = message.context if isinstance(message, HandoffMessage) else ()
+            said = (message.to_model_message(),) if isinstance(message, BaseChatMessage) else ()
+            for each in (*heard, *said):
+                if append is None:
+                    await context.add_message(each)
+                else:
+                    append(each)
 
     async def _reset_order(self) -> None:
         await super()._reset_order()

@@ -254,27 +254,37 @@ class Turns(ABC):
             self._begin()
         await ending.begin(is_new=bool(task))
         if ending.is_undecided and ending.reason is None and not self._waiting:
-            await self._decide()  # the caller left the stream before
+            await self._decide(self._own_end())  # the caller left the stream before
         if task and ending.reason is None:
             self._run.task = tuple(message.id for message in task)
             await self._receive(task, emit if echo else ignore)
         await self._take_steps(token, emit)
 
     async def _take_steps(self, token: CancellationToken, emit: Emit[AnyMessage]) -> None:
-        yielded_at = -inf
-        while self._ending.reason is None:
+        async def open_with(item: AnyMessage) -> None:
+            # Messages of the team itself are kept when the selection is repeated; events are not.
+            run = self._run
+            (run.shown if isinstance(item, BaseChatMessage) else run.opening).append(item)
+            await emit(item)
+
+        ending, yielded_at = self._ending, -inf
+        while ending.reason is None:
             if monotonic() > yielded_at + _UNINTERRUPTED_S:
                 await yield_to_loop()
                 yielded_at = monotonic()
-            goes_on = self._waiting or self._concludes()
-            news = () if goes_on else await self._before_turn()
-            if news:
-                await self._receive(news, emit)
-                continue
-            speakers = await self._next_speakers(token, emit)
+            listens = self.inbox is not None or self.checkpoint is not None
+            if listens and not (self._waiting or self._concludes()):
+                news = await self._before_turn()
+                if news:
+                    await self._receive(news, emit)
+                    continue
+            chosen = self._next_speakers(token, open_with)
+            speakers = chosen if isinstance(chosen, tuple) else await chosen
             if speakers:
                 await self._take_turns(speakers, token, emit)
-            await self._decide()
+            own = self._own_end()
+            if own is not None or not ending.goes_on():
+                await self._decide(own)
 
     async def _before_turn(self) -> Sequence[BaseChatMessage]:
         """Messages that have arrived between turns."""
@@ -298,31 +308,33 @@ class Turns(ABC):
         self._ending.add(news)
         for message in news:
             await emit(message)
-        await self._decide()
+        await self._decide(self._own_end())
 
-    async def _decide(self) -> None:
-        own = self._own_end()
-        if own is None:
-            await self._ending.decide()
-        else:
-            await self._ending.end(*own)
+    def _decide(self, own: tuple[str, str] | None) -> Awaitable[None]:
+        return self._ending.decide() if own is None else self._ending.end(*own)
 
-    async def _next_speakers(
+    # These two return the coroutine of another method: one of their own for each turn would take
+    # as long as what they do.
+
+    def _next_speakers(
         self, token: CancellationToken, emit: Emit[AnyMessage]
-    ) -> tuple[str, ...]:
+    ) -> tuple[str, ...] | Awaitable[tuple[str, ...]]:
         run = self._run
         if self._waiting:  # those whose turns were interrupted
             return tuple(self._waiting)
         if run.nested:
             return tuple(run.nested)
-
-        async def open_with(item: AnyMessage) -> None:
-            # Messages of the team itself are kept when the selection is repeated; events are not.
-            (run.shown if isinstance(item, BaseChatMessage) else run.opening).append(item)
-            await emit(item)
-
         run.begin_turn()
-        choice = self._select_speaker(token, open_with)
+        choice = self._select_speaker(token, emit)
+        if isinstance(choice, str) and not self._emit_team_events:
+            return (choice,)
+        return self._announced(choice, emit)
+
+    async def _announced(
+        self,
+        choice: str | tuple[str, ...] | Awaitable[str | tuple[str, ...]],
+        emit: Emit[AnyMessage],
+    ) -> tuple[str, ...]:
         if isinstance(choice, str):
             speakers = (choice,)
         else:
@@ -331,22 +343,21 @@ class Turns(ABC):
             if self.observer is not None and speakers:
                 self.observer.speaker_selected(list(speakers))
         if self._emit_team_events and speakers:
-            await open_with(
+            await emit(
                 messages.SelectSpeakerEvent(content=list(speakers), source=self._manager_name)
             )
         return speakers
 
-    async def _take_turns(
+    def _take_turns(
         self, speakers: tuple[str, ...], token: CancellationToken, emit: Emit[AnyMessage]
-    ) -> None:
+    ) -> Awaitable[None]:
         number, self.speakers = self._ending.turns + 1, len(speakers)
         if self.observer is not None:
             for speaker in speakers:
                 self.observer.turn_started(number, speaker)
         if len(speakers) == 1:
-            await self._take_turn(speakers[0], number, token, emit)
-        else:
-            await self._take_turns_at_once(speakers, number, token, emit)
+            return self._take_turn(speakers[0], number, token, emit)
+        return self._take_turns_at_once(speakers, number, token, emit)
 
     async def _take_turns_at_once(
         self,
@@ -409,7 +420,8 @@ class Turns(ABC):
                 self._cut_off_others()
         self._deliver(speaker, turn.messages)
         if not self._waiting:
-            self._deliver_unheard()
+            if self._unheard:
+                self._deliver_unheard()
             self._ending.turns += 1
         self._thread.extend(turn.delta)
         self._ending.add(turn.delta)
@@ -457,9 +469,12 @@ class Turns(ABC):
         return name in self._seats and self._seats[name].continues
 
     def _deliver(self, speaker: str, messages: Sequence[BaseChatMessage]) -> None:
+        waiting = self._waiting
         for name, seat in self._seats.items():
-            if name in self._waiting:
+            if name == speaker:
+                continue
+            if name in waiting:
                 # Those who speak at the same time hear each other when all of them have spoken.
-                self._unheard += [(name, messages)] if name != speaker else []
-            elif name != speaker:
+                self._unheard.append((name, messages))
+            else:
                 seat.receive(messages)
