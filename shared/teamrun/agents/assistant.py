@@ -32,7 +32,7 @@ from teamrun.agents.tool_list import ToolList
 from teamrun.agents.tool_results import SummaryFormatter, handoff_message, summary_message
 from teamrun.agents.toolset import AnyTool, Toolset, as_tools
 from teamrun.context.base import ChatCompletionContext, appender
-from teamrun.context.unbounded import UnboundedChatCompletionContext
+from teamrun.context.unbounded import UnboundedChatCompletionContext, known_messages
 from teamrun.core.agent_state import AgentState
 from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
@@ -330,15 +330,16 @@ class AssistantAgent(BaseChatAgent):
                 if turn.rounds % _ROUNDS_BETWEEN_YIELDS == _ROUNDS_BETWEEN_YIELDS - 1:
                     await yield_to_loop()
                 result = turn.result = checked_answer(await self._ask(turn))
-                if self._used_up(turn) and isinstance(result.content, list):
+                content = result.content
+                if self._used_up(turn) and isinstance(content, list):
                     turn.response = await self._close(turn, result)
                     break
                 if result.thought:
                     await turn.show(made_message(ThoughtEvent, result.thought, self._name))
-                if isinstance(result.content, str):
-                    turn.response = await self._answer(turn, result, result.content)
+                if isinstance(content, str):
+                    turn.response = await self._answer(turn, result, content)
                 else:
-                    await self._use_tools(turn, result, result.content)
+                    await self._use_tools(turn, result, content)
             self._lifecycle = _COMPLETED
         except Exception:
             self._lifecycle = _ERROR
@@ -389,12 +390,13 @@ class AssistantAgent(BaseChatAgent):
         context = self._model_context
         append = appender(context)
         for message in messages:
-            heard = message.context if isinstance(message, HandoffMessage) else ()
-            for each in (*heard, message.to_model_message()):
-                if append is None:
+            if isinstance(message, HandoffMessage):
+                for each in message.context:
                     await context.add_message(each)
-                else:
-                    append(each)
+            if append is None:
+                await context.add_message(message.to_model_message())
+            else:
+                append(message.to_model_message())
 
     async def _recall(self, turn: TurnUnderWay) -> "Sequence[messages.MemoryQueryEvent]":
         events: list[messages.MemoryQueryEvent] = []
@@ -463,7 +465,10 @@ class AssistantAgent(BaseChatAgent):
         return result
 
     async def _prompt(self, turn: TurnUnderWay) -> tuple[list[LLMMessage], JsonObject]:
-        messages = [*self._system_messages, *await self._model_context.get_messages()]
+        said = known_messages(self._model_context)
+        if said is None:
+            said = await self._model_context.get_messages()
+        messages = [*self._system_messages, *said]
         if self._imageless is not None:
             messages = self._imageless.of(messages)
         arguments: JsonObject = {"cancellation_token": turn.token}
@@ -505,9 +510,9 @@ class AssistantAgent(BaseChatAgent):
             await self._model_context.add_message(made_answer(fitting.result, self._name))
             message = self._structured_message(
                 id=turn.message_id or new_id(),
-                content=answer.content,
+                content=fitting.content,
                 source=self._name,
-                models_usage=answer.result.usage,
+                models_usage=fitting.result.usage,
                 format_string=self._output_format,
             )
         return Response(chat_message=message, inner_messages=turn.inner)

@@ -84,7 +84,7 @@ class Toolset:
     ) -> None:
         self._workbenches = tuple(workbenches)
         self._handoffs = handoffs
-        self._handoff_schemas = tuple(each.tool_schema for each in handoffs.values())
+        self._handoff_schemas = tuple([each.tool_schema for each in handoffs.values()])
         self._before: dict[str, JsonMapping] = {}
         self._tools: dict[str, Tool] = {}
         self.replace(tools)
@@ -104,10 +104,11 @@ class Toolset:
     def replace(self, tools: Sequence[Tool]) -> None:
         """Take other tools in place of the agent's own; it has no workbench then."""
         # Tuples: empty ones, as most are, take no memory.
-        self._own = tuple(tool.schema for tool in tools)
+        self._own = tuple([tool.schema for tool in tools])
         self._tools = {tool.name: tool for tool in tools}
-        self._reporting = _reporting(self._tools)
-        self._before = {n: state for n, state in self._before.items() if n in self._reporting}
+        self._reporting = _reporting(self._tools) if tools else ()
+        if self._before:
+            self._before = {n: state for n, state in self._before.items() if n in self._reporting}
         self.known_schemas: Sequence[ToolSchema] | None = [*self._own, *self._handoff_schemas]
         """The result of `schemas` if it is always the same."""
 

@@ -14,7 +14,6 @@ from typing import Any, Final, Self, TypeAlias, cast
 from pydantic import BaseModel
 
 from teamrun.core.component.base import ComponentBase
-from teamrun.core.overriding import is_replaced
 from teamrun.core.saved import read_state
 from teamrun.json_types import JsonMapping
 from teamrun.messages.llm import (
@@ -129,7 +128,8 @@ def appender(context: ChatCompletionContext) -> Callable[[LLMMessage], None] | N
     A coroutine for each message would take longer than the rest of what a team does with it. Valid
     until something else is done with the context.
     """
-    if is_replaced(context, "add_message", _ADD):
+    # As `is_replaced`, which would take a third longer.
+    if getattr(context.add_message, "__func__", None) is not _ADD:
         return None
     return context._messages.append  # pyright: ignore[reportPrivateUsage] - of this module
 
@@ -144,15 +144,17 @@ def whole_exchanges(messages: list[LLMMessage], known: int = 0) -> list[LLMMessa
         messages: A conversation, or a part of one.
         known: How many of the first messages are known to be whole exchanges.
     """
+    first = known
     for message in messages[known:]:
         if type(message.content) is list:
             break
+        first += 1
     else:
         return messages  # no request, no results
     torn: set[int] = set()
     request: list[int] = []  # the open exchange: the index of its request and of its results
     missing: set[str] = set()
-    for index, message in enumerate(messages[known:], known):
+    for index, message in enumerate(messages[first:], first):
         content = message.content
         if type(content) is not list:  # no request, no results
             continue

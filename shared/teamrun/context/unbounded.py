@@ -1,9 +1,11 @@
 """A context that shows everything."""
 
+from typing import Final
+
 from teamrun.context.base import ChatCompletionContext, whole_exchanges
 from teamrun.messages.llm import LLMMessage
 
-__all__ = ["UnboundedChatCompletionContext"]
+__all__ = ["UnboundedChatCompletionContext", "known_messages"]
 
 
 class UnboundedChatCompletionContext(ChatCompletionContext, shows_whole=True):
@@ -11,10 +13,26 @@ class UnboundedChatCompletionContext(ChatCompletionContext, shows_whole=True):
 
     async def get_messages(self) -> list[LLMMessage]:
         """Every message."""
-        messages = self._messages
         # A subclass may change its messages in other ways than by adding some.
-        is_own = type(self) is UnboundedChatCompletionContext
-        shown = whole_exchanges(messages, self._whole if is_own else 0)
+        if type(self) is not UnboundedChatCompletionContext:
+            self._whole = 0
+        return self._shown()
+
+    def _shown(self) -> list[LLMMessage]:
+        messages = self._messages
+        shown = whole_exchanges(messages, self._whole)
         if shown is messages:
             self._whole = len(messages)
         return shown
+
+
+_GET: Final = UnboundedChatCompletionContext.get_messages
+
+
+def known_messages(context: ChatCompletionContext) -> list[LLMMessage] | None:
+    """What `get_messages` returns, without a coroutine, if the context is one of this module."""
+    if type(context) is not UnboundedChatCompletionContext:
+        return None
+    if getattr(context.get_messages, "__func__", None) is not _GET:  # replaced, as by a tracer
+        return None
+    return context._shown()  # pyright: ignore[reportPrivateUsage] - of this module

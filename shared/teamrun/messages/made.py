@@ -111,8 +111,13 @@ def checked_answer(result: CreateResult) -> CreateResult:
     Raises:
         pydantic.ValidationError: It is no valid answer.
     """
-    content, thought, attached = result.content, result.thought, result.provider_data
-    usage = cast("object", result.usage)
+    if type(result) is CreateResult:
+        given = result.__dict__  # each attribute of a pydantic object takes as long as this
+        content, thought, attached = given["content"], given["thought"], given["provider_data"]
+        usage = given["usage"]
+    else:
+        content, thought, attached = result.content, result.thought, result.provider_data
+        usage = cast("object", result.usage)
     if (
         (type(content) is str or _are_calls(content))
         and (usage is None or type(usage) is RequestUsage)

@@ -94,8 +94,9 @@ class DiGraph(BaseModel):
     def edges(self) -> Iterator[tuple[str, DiGraphEdge]]:
         """All edges, each with the name of the node from which it leads."""
         for node in self.nodes.values():
+            name = node.name
             for edge in node.edges:
-                yield node.name, edge
+                yield name, edge
 
     def get_parents(self) -> dict[str, list[str]]:
         """The nodes from which edges lead to each node."""
@@ -108,7 +109,8 @@ class DiGraph(BaseModel):
         """The nodes that begin, in the order of the graph."""
         if self.default_start_node:
             return [self.default_start_node]
-        return [name for name, parents in self.get_parents().items() if not parents]
+        led_to = {edge.target for node in self.nodes.values() for edge in node.edges}
+        return [name for name in self.nodes if name not in led_to]
 
     def get_start_nodes(self) -> set[str]:
         """The nodes that begin."""

@@ -25,7 +25,6 @@ from teamrun.teams.run_record import is_turn_taken_again, turn_taken_again
 
 __all__ = ["Participant", "Turn", "participant"]
 
-_AGENTS = (BaseChatAgent, ChatAgent)
 _Item = TypeVar("_Item", bound=AnyMessage | Response | TaskResult)
 
 
@@ -69,8 +68,10 @@ def participant(member: ChatAgent | Team) -> "Participant":
         TypeError: It is neither.
     """
     # The base class first: to look at a protocol takes 25 microseconds.
-    if isinstance(member, _AGENTS):
-        return _Agent(member)
+    if isinstance(member, BaseChatAgent):
+        return _Agent(member, member)
+    if isinstance(member, ChatAgent):
+        return _Agent(member, None)
     if isinstance(member, Team):  # pyright: ignore[reportUnnecessaryIsInstance] - untyped callers
         return _NestedTeam(member)
     raise TypeError(
@@ -180,11 +181,10 @@ class _Agent(Participant):
     # the same messages.
     __slots__ = ("_agent", "_is_under_way", "_known")
 
-    def __init__(self, agent: ChatAgent) -> None:
+    def __init__(self, agent: ChatAgent, known: BaseChatAgent | None) -> None:
         super().__init__(agent)
         self._agent = agent
-        # Asked once: to look at an abstract class takes 0.4 us.
-        self._known = agent if isinstance(agent, BaseChatAgent) else None
+        self._known = known  # the same, if it is derived from the base class
         self._is_under_way = False
         self._put(AgentState.INITIALIZED)
 

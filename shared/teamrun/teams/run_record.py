@@ -70,7 +70,7 @@ class RunRecord:
     def complete_turn(self, speaker: str, shown: Sequence[AnyMessage]) -> None:
         """Add a turn that is complete."""
         whole = [m for m in shown if not isinstance(m, ModelClientStreamingChunkEvent)]
-        self.shown += [*self.opening, *whole]
+        self.shown += [*self.opening, *whole] if self.opening else whole
         self.opening = []
         self.forget(speaker)
 

@@ -7,8 +7,8 @@ from typing import Self, TypeAlias
 
 from teamrun import teams
 from teamrun.conditions.base import TerminationCondition
-from teamrun.context import ChatCompletionContext, UnboundedChatCompletionContext
-from teamrun.context.base import appender
+from teamrun.context.base import ChatCompletionContext, appender
+from teamrun.context.unbounded import UnboundedChatCompletionContext, known_messages
 from teamrun.core import actors
 from teamrun.core.behaviour import has_behaviour
 from teamrun.core.cancellation import CancellationToken
@@ -224,6 +224,8 @@ class SelectorGroupChat(TeamWithModel):
                     await emit(self._event_of(result))
             answer = result.content if result is not None else ""
             text = answer if isinstance(answer, str) else ""
+            if text in candidates and text.isascii():  # as most models answer
+                return text
             if has_behaviour(2):
                 names = mentioned(spoken(text), self._names)
             else:
@@ -236,8 +238,22 @@ class SelectorGroupChat(TeamWithModel):
         return self._fallback(candidates)
 
     async def _question(self, candidates: tuple[str, ...]) -> list[LLMMessage]:
-        await self._hear()
-        history = self._history.text(await self._model_context.get_messages())
+        context, thread = self._model_context, self._thread
+        append = appender(context)
+        while self._known < len(thread):  # messages that the context does not have yet
+            message = thread[self._known]
+            self._known += 1
+            if isinstance(message, HandoffMessage):
+                for each in message.context:
+                    await context.add_message(each)
+            if not isinstance(message, BaseChatMessage):
+                continue
+            if append is None:
+                await context.add_message(message.to_model_message())
+            else:
+                append(message.to_model_message())
+        said = known_messages(context)
+        history = self._history.text(await context.get_messages() if said is None else said)
         texts = around_history(self._selector_prompt, self._roles, candidates)
         prompt = history.join(texts)
         if ModelFamily.is_openai(self._model_client.model_info["family"]):
@@ -282,21 +298,6 @@ class SelectorGroupChat(TeamWithModel):
 
     def _turn_over(self, speaker: str, turn: Turn) -> None:
         self._previous_speaker, self._given = self._chosen, None
-
-    async def _hear(self) -> None:
-        """Add the new messages of the thread to the model context."""
-        context, thread = self._model_context, self._thread
-        append = appender(context)
-        while self._known < len(thread):
-            message = thread[self._known]
-            self._known += 1
-            heard = message.context if isinstance(message, HandoffMessage) else ()
-            said = (message.to_model_message(),) if isinstance(message, BaseChatMessage) else ()
-            for each in (*heard, *said):
-                if append is None:
-                    await context.add_message(each)
-                else:
-                    append(each)
 
     async def _reset_order(self) -> None:
         await super()._reset_order()
