@@ -17,6 +17,7 @@ __all__ = [
     "NAMES",
     "PATTERNS",
     "TURNS",
+    "UNITS",
     "Answer",
     "Call",
     "Choice",
@@ -94,7 +95,8 @@ PATTERNS: Final = {
     "graph": "one agent, five at the same time, one: 7 turns",
     "tool_loop": "one agent, 20 calls of an async tool",
 }
-_UNITS: Final = {"graph": 2 + len(BRANCHES)}
+UNITS: Final = {name: 2 + len(BRANCHES) if name == "graph" else TURNS for name in PATTERNS}
+"""Turns of one run of each team."""
 
 
 class Script:
@@ -145,4 +147,4 @@ async def _per_turn(pattern: str, making: Making, *, runs: int) -> dict[str, flo
         for _ in range(runs):
             await run()
     assert script.calls == script.length * (runs + 1)
-    return {"cpu_us": meter.cpu_s / runs / _UNITS.get(pattern, TURNS) * 1e6}
+    return {"cpu_us": meter.cpu_s / runs / UNITS[pattern] * 1e6}

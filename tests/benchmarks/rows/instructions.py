@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 from tests.benchmarks.measure import Figure, Figures, Subject, instructions, instructions_of_start
+from tests.benchmarks.patterns import PATTERNS, UNITS
 from tests.benchmarks.rows.settings import Bench
 from tests.benchmarks.table import Column, heading, print_table
 
@@ -12,6 +13,13 @@ __all__ = ["report"]
 AUTOGEN = "AutoGen 0.7.5"
 _SIZES = {"teamrun": (10, 60), AUTOGEN: (2, 6)}
 """Runs of the smaller and of the larger sample. One of AutoGen's costs 20 times as much."""
+_TEAM_SIZES = {"teamrun": (20, 120), AUTOGEN: (4, 16)}
+"""More, as a collection of garbage in the larger sample alone would be a tenth of a small one."""
+_MODULES = {
+    "turn": ("ours.library", "peers.autogen_team"),
+    "tool_round": ("ours.library", "peers.autogen_team"),
+    **dict.fromkeys(PATTERNS, ("ours.teams", "peers.autogen_teams")),
+}
 
 
 def report(bench: Bench) -> None:
@@ -24,8 +32,13 @@ def report(bench: Bench) -> None:
         ("agent turn", "turn", {"turns": 20}),
         ("tool round", "tool_round", {"rounds": 20}),
     ):
-        figures = {name: _per_turn(bench, name, work, parameters) for name in _SIZES}
+        units = next(iter(parameters.values()))
+        figures = {name: _per_turn(bench, name, work, parameters, units) for name in _SIZES}
         print_table(figures, [Column(key="count", title=title, compare=True)], peer=AUTOGEN)
+    for team, units in UNITS.items():
+        figures = {name: _per_turn(bench, name, team, {}, units) for name in _SIZES}
+        column = Column(key="count", title=f"turn of the team {team}", compare=True)
+        print_table(figures, [column], peer=AUTOGEN)
     places = bench.environments
     starts = {
         "asyncio and one pydantic model": _start(places.bare, "floor"),
@@ -46,18 +59,21 @@ def _print_starts(figures: dict[str, Figures], title: str) -> None:
     print_table(figures, [column], peer=AUTOGEN)
 
 
-def _per_turn(bench: Bench, name: str, work: str, parameters: dict[str, int]) -> Figures:
+def _per_turn(
+    bench: Bench, name: str, work: str, parameters: dict[str, int], units: int
+) -> Figures:
     places = bench.environments
+    ours, theirs = _MODULES[work]
     subject = Subject(
         name=name,
         python=places.autogen if name == AUTOGEN else places.ours,
-        module=f"tests.benchmarks.{'peers.autogen_team' if name == AUTOGEN else 'ours.library'}",
+        module=f"tests.benchmarks.{theirs if name == AUTOGEN else ours}",
         work=work,
         parameters=parameters,
     )
-    least, most = _SIZES[name]
+    least, most = (_TEAM_SIZES if work in PATTERNS else _SIZES)[name]
     per_run = instructions(subject, units="runs", least=least, most=most)
-    return _figures(per_run / next(iter(parameters.values())))
+    return _figures(per_run / units)
 
 
 def _start(python: Path, module: str) -> Figures:

@@ -1,6 +1,8 @@
 """Which of some names a text mentions."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from teamrun.teams.selection import mentioned
 
@@ -25,9 +27,20 @@ from teamrun.teams.selection import mentioned
         ("annual", ["ann"], []),
         ("ANN", ["ann"], []),
         ("bob, then ann", ["ann", "bob"], ["ann", "bob"]),
+        ("ann", ["ann_b", "ann", "annb"], ["ann"]),
+        ("ann_b", ["ann", "b", "ann_b"], ["ann_b"]),
+        ("ann b", ["ann", "b", "ann_b"], ["ann_b"]),
+        ("annb", ["ann", "b", "ann_b"], []),
+        ("ann ann", ["ann", "b"], ["ann"]),
     ],
 )
 def test_names_are_found_in_sentences_of_every_script(
     text: str, names: list[str], found: list[str]
 ) -> None:
     assert mentioned(text, names) == found
+
+
+@given(names=st.lists(st.from_regex(r"[ab_\u00e9][ab_\u00e9]{0,3}", fullmatch=True), unique=True))
+def test_an_answer_that_is_a_name_is_read_like_the_name_in_a_sentence(names: list[str]) -> None:
+    for name in names:
+        assert mentioned(name, names) == mentioned(f"({name})", names) == [name]
