@@ -31,6 +31,7 @@ from teamrun.teams.selection import mentioned
         ("ann_b", ["ann", "b", "ann_b"], ["ann_b"]),
         ("ann b", ["ann", "b", "ann_b"], ["ann_b"]),
         ("annb", ["ann", "b", "ann_b"], []),
+        ("nn", ["ann"], []),
         ("ann ann", ["ann", "b"], ["ann"]),
     ],
 )

@@ -147,3 +147,12 @@ async def test_a_name_inside_of_another_name_is_chosen_by_one_call(name: str) ->
 
     assert result.messages[-1].source == name
     assert len(asked.calls) == 1
+
+
+async def test_a_part_of_a_name_chooses_nobody() -> None:
+    asked = ScriptedModel(["nn", "ann"], record=True)
+
+    result = await SelectorGroupChat([Talker("bob"), Talker("ann")], asked, max_turns=1).run("Go")
+
+    assert result.messages[-1].source == "ann"
+    assert len(asked.calls) == 2
