@@ -149,7 +149,7 @@ async def test_a_name_inside_of_another_name_is_chosen_by_one_call(name: str) ->
     assert len(asked.calls) == 1
 
 
-async def test_a_part_of_a_name_chooses_nobody() -> None:
+async def test_a_part_of_a_name_is_no_choice() -> None:
     asked = ScriptedModel(["nn", "ann"], record=True)
 
     result = await SelectorGroupChat([Talker("bob"), Talker("ann")], asked, max_turns=1).run("Go")
