@@ -31,7 +31,7 @@ from teamrun.agents.handoff import Handoff, handoffs_by_name
 from teamrun.agents.tool_list import ToolList
 from teamrun.agents.tool_results import SummaryFormatter, handoff_message, summary_message
 from teamrun.agents.toolset import AnyTool, Toolset, as_tools
-from teamrun.context.base import ChatCompletionContext, appender
+from teamrun.context.base import ChatCompletionContext, added
 from teamrun.context.unbounded import UnboundedChatCompletionContext, known_messages
 from teamrun.core.agent_state import AgentState
 from teamrun.core.cancel_scope import cancelled_by
@@ -164,8 +164,8 @@ class AssistantAgent(BaseChatAgent):
         )
         self._memory = checked_memory(memory)
         self._metadata = dict(metadata or {})
-        self._tools = as_tools(tools or ())
-        self._handoffs = handoffs_by_name(handoffs or ())
+        self._tools = as_tools(tools) if tools else []
+        self._handoffs = handoffs_by_name(handoffs) if handoffs else {}
         self._workbenches = checked_workbenches(self._tools, workbench)
         self._toolset = Toolset(self._tools, self._workbenches, self._handoffs)
         self._check_tools(has_workbench=workbench is not None)
@@ -388,15 +388,13 @@ class AssistantAgent(BaseChatAgent):
 
     async def _receive(self, messages: Sequence[BaseChatMessage]) -> None:
         context = self._model_context
-        append = appender(context)
         for message in messages:
             if isinstance(message, HandoffMessage):
                 for each in message.context:
                     await context.add_message(each)
-            if append is None:
-                await context.add_message(message.to_model_message())
-            else:
-                append(message.to_model_message())
+            heard = message.to_model_message()
+            if not added(context, heard):
+                await context.add_message(heard)
 
     async def _recall(self, turn: TurnUnderWay) -> "Sequence[messages.MemoryQueryEvent]":
         events: list[messages.MemoryQueryEvent] = []
@@ -490,10 +488,8 @@ class AssistantAgent(BaseChatAgent):
         message: BaseChatMessage
         if self._output_content_type is None or self._structured_message is None:
             answer = made_answer(result, self._name)
-            if (append := appender(self._model_context)) is None:
+            if not added(self._model_context, answer):
                 await self._model_context.add_message(answer)
-            else:
-                append(answer)
             message = made_message(
                 TextMessage, text, self._name, result.usage, message_id=turn.message_id
             )
@@ -520,8 +516,9 @@ class AssistantAgent(BaseChatAgent):
     async def _use_tools(
         self, turn: TurnUnderWay, result: CreateResult, calls: list[FunctionCall]
     ) -> None:
-        add = self._model_context.add_message
-        await add(made_answer(result, self._name))
+        context, answer = self._model_context, made_answer(result, self._name)
+        if not added(context, answer):
+            await context.add_message(answer)
         await turn.show(made_message(ToolCallRequestEvent, calls, self._name, result.usage))
         results: list[FunctionExecutionResult] = []
         if self._toolset.reports(calls):
@@ -533,7 +530,9 @@ class AssistantAgent(BaseChatAgent):
         else:
             results = await self._toolset.execute(calls, turn.token)
         execution = made_message(ToolCallExecutionEvent, results, self._name)
-        await add(made_results(results))
+        returned = made_results(results)
+        if not added(context, returned):
+            await context.add_message(returned)
         await turn.show(execution)
         turn.rounds += 1
         turn.calls, turn.results = calls, results

@@ -50,8 +50,6 @@ def as_tools(tools: Sequence[AnyTool]) -> list[Tool]:
         TypeError: It is no list.
     """
     made: list[Tool] = []
-    if tools == ():  # as of most agents
-        return made
     for tool in checked_list(tools, parameter="tools", expected="a list of tools and functions"):
         if isinstance(tool, Tool):
             made.append(with_approval(tool))

@@ -23,7 +23,7 @@ from teamrun.messages.llm import (
     LLMMessage,
 )
 
-__all__ = ["ChatCompletionContext", "appender", "whole_exchanges"]
+__all__ = ["ChatCompletionContext", "added", "whole_exchanges"]
 
 
 class _State(BaseModel, defer_build=True):
@@ -122,16 +122,16 @@ class ChatCompletionContext(ComponentBase[BaseModel], ABC):
 _ADD: Final = ChatCompletionContext.add_message
 
 
-def appender(context: ChatCompletionContext) -> Callable[[LLMMessage], None] | None:
-    """What `add_message` does, as a function; None if the context has one of its own.
+def added(context: ChatCompletionContext, message: LLMMessage) -> bool:
+    """Add a message without a coroutine, which would take longer than the rest.
 
-    A coroutine for each message would take longer than the rest of what a team does with it. Valid
-    until something else is done with the context.
+    Returns False, and adds nothing, if the context has an `add_message` of its own, to be awaited.
     """
     # As `is_replaced`, which would take a third longer.
     if getattr(context.add_message, "__func__", None) is not _ADD:
-        return None
-    return context._messages.append  # pyright: ignore[reportPrivateUsage] - of this module
+        return False
+    context._messages.append(message)  # pyright: ignore[reportPrivateUsage] - of this module
+    return True
 
 
 def whole_exchanges(messages: list[LLMMessage], known: int = 0) -> list[LLMMessage]:

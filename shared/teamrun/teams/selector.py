@@ -7,7 +7,7 @@ from typing import Self, TypeAlias
 
 from teamrun import teams
 from teamrun.conditions.base import TerminationCondition
-from teamrun.context.base import ChatCompletionContext, appender
+from teamrun.context.base import ChatCompletionContext, added
 from teamrun.context.unbounded import UnboundedChatCompletionContext, known_messages
 from teamrun.core import actors
 from teamrun.core.behaviour import has_behaviour
@@ -239,7 +239,6 @@ class SelectorGroupChat(TeamWithModel):
 
     async def _question(self, candidates: tuple[str, ...]) -> list[LLMMessage]:
         context, thread = self._model_context, self._thread
-        append = appender(context)
         while self._known < len(thread):  # messages that the context does not have yet
             message = thread[self._known]
             self._known += 1
@@ -248,10 +247,9 @@ class SelectorGroupChat(TeamWithModel):
                     await context.add_message(each)
             if not isinstance(message, BaseChatMessage):
                 continue
-            if append is None:
-                await context.add_message(message.to_model_message())
-            else:
-                append(message.to_model_message())
+            heard = message.to_model_message()
+            if not added(context, heard):
+                await context.add_message(heard)
         said = known_messages(context)
         history = self._history.text(await context.get_messages() if said is None else said)
         texts = around_history(self._selector_prompt, self._roles, candidates)

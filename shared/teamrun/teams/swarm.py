@@ -105,7 +105,7 @@ class Swarm(BaseGroupChat):
             return None
         return latest
 
-    async def _select_speaker(self, token: CancellationToken, emit: Emit[AnyMessage]) -> str:
+    def _select_speaker(self, token: CancellationToken, emit: Emit[AnyMessage]) -> tuple[str]:
         handoff = self._pending_handoff()
         if handoff is not None:
             if handoff.target not in self._seats:
@@ -116,7 +116,7 @@ class Swarm(BaseGroupChat):
                 )
             self._current_speaker = handoff.target
         self._known = len(self._thread)
-        return self._current_speaker
+        return (self._current_speaker,)
 
     def _pending_handoff(self) -> HandoffMessage | None:
         """The latest handoff that has not selected a speaker yet.

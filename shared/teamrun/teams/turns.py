@@ -42,6 +42,9 @@ To yield in each turn would add 4 us to one of 15 (scripted model).
 """
 
 
+_AT_ONCE: Final = (str, tuple)  # made once: `str | tuple` takes 0.5 us
+
+
 class TeamObserver(Protocol):
     """Observes the progress of a team; it is called synchronously in every turn."""
 
@@ -180,7 +183,8 @@ class Turns(ABC):
     ) -> str | tuple[str, ...] | Awaitable[str | tuple[str, ...]]:
         """Select the next speaker: a name, or an awaitable of it that emits events meanwhile.
 
-        A tuple names agents that speak at the same time. A name that occurs twice speaks twice. If
+        The observer is not told of a name that is returned at once. A tuple names agents that speak
+        at the same time. A name that occurs twice speaks twice. If
         it is empty, the team has nothing left to do, and `_own_end` returns the reason.
         """
 
@@ -326,8 +330,8 @@ class Turns(ABC):
             return tuple(run.nested)
         run.begin_turn()
         choice = self._select_speaker(token, emit)
-        if isinstance(choice, str) and not self._emit_team_events:
-            return (choice,)
+        if not self._emit_team_events and isinstance(choice, _AT_ONCE):
+            return self._notified(choice)
         return self._announced(choice, emit)
 
     async def _announced(
@@ -335,18 +339,23 @@ class Turns(ABC):
         choice: str | tuple[str, ...] | Awaitable[str | tuple[str, ...]],
         emit: Emit[AnyMessage],
     ) -> tuple[str, ...]:
-        if isinstance(choice, str):
-            speakers = (choice,)
+        if isinstance(choice, _AT_ONCE):
+            speakers = self._notified(choice)
         else:
-            chosen = choice if isinstance(choice, tuple) else await choice
-            speakers = (chosen,) if isinstance(chosen, str) else chosen
-            if self.observer is not None and speakers:
-                self.observer.speaker_selected(list(speakers))
+            chosen = await choice
+            speakers = self._notified((chosen,) if isinstance(chosen, str) else chosen)
         if self._emit_team_events and speakers:
             await emit(
                 messages.SelectSpeakerEvent(content=list(speakers), source=self._manager_name)
             )
         return speakers
+
+    def _notified(self, choice: str | tuple[str, ...]) -> tuple[str, ...]:
+        if isinstance(choice, str):  # there was no choice
+            return (choice,)
+        if self.observer is not None and choice:
+            self.observer.speaker_selected(list(choice))
+        return choice
 
     def _take_turns(
         self, speakers: tuple[str, ...], token: CancellationToken, emit: Emit[AnyMessage]
@@ -368,11 +377,17 @@ class Turns(ABC):
     ) -> None:
         self._waiting, self._cut_off, self._unshown = list(speakers), [], 0
 
-        async def speak(name: str, emit: Emit[AnyMessage]) -> None:
+        async def speak_again(name: str, emit: Emit[AnyMessage]) -> None:
             for _ in range(speakers.count(name)):
                 await self._take_turn(name, number, token, emit, is_one_of_several=True)
 
-        works = [partial(speak, name) for name in dict.fromkeys(speakers)]
+        names = dict.fromkeys(speakers)
+        works = [
+            partial(self._take_turn, name, number, token, is_one_of_several=True)
+            if len(names) == len(speakers)
+            else partial(speak_again, name)
+            for name in names
+        ]
         # Not before the last message of each finished turn was taken: it would be lost.
         await emit_together(works, emit, until=lambda: bool(self._cut_off) and not self._unshown)
         if self.observer is not None:
