@@ -70,7 +70,7 @@ class MessagesWire:
     def events(self, reply: Reply, body: Json, number: int) -> Iterator[bytes]:
         """The events of a stream; those without text are sent with the next that has some."""
         reply = _obedient(reply, body)
-        start = {**_frame(reply, body, number), "content": [], "stop_reason": None}
+        start: Json = {**_frame(reply, body, number), "content": [], "stop_reason": None}
         start["usage"] = {**_usage(reply), "output_tokens": 1}
         yield event("message_start", message=start) + event("ping")
         held = b""

@@ -4,7 +4,7 @@ Source: https://platform.claude.com/docs/en/build-with-claude/streaming
 """
 
 import json
-from typing import Any
+from typing import Any, cast
 
 from tests.contract.models.wires import ADD, ASK, AnswerCase, Failure, RequestCase, Said
 from tests.support.messages_wire import event
@@ -364,7 +364,11 @@ FAILURES = [
 ]
 
 AUTO: Json = {"type": "auto"}
-ADD_SENT = {"name": "add", "description": "Adds.", "input_schema": ADD["parameters"]}
+ADD_SENT: Json = {
+    "name": "add",
+    "description": "Adds.",
+    "input_schema": cast(Json, ADD)["parameters"],
+}
 CALLED = [
     UserMessage(content="Add.", source="user"),
     AssistantMessage(

@@ -1,7 +1,7 @@
 """`output_schema` of a run on the wire of chat completions: strict, by a tool, by instruction."""
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.support.model_replies import Plan, Reply, ToolCall
@@ -34,8 +34,8 @@ TEAM = {**solo(), "max_turns": 1}
 
 async def sent(*replies: Reply, **able: bool) -> tuple[Any, list[Any]]:
     """The output of a run, and the bodies of its requests."""
-    usual: dict[str, Any] = {"vision": False, "family": "unknown", "multiple_system_messages": True}
-    info = ModelInfo(**(usual | able))
+    usual = {"vision": False, "family": "unknown", "multiple_system_messages": True}
+    info = cast(ModelInfo, usual | able)
     async with ModelServer(Plan(queue=list(replies))) as server:
         url = server.base_url
         model = OpenAIChatCompletionClient("some-model", api_key="k", base_url=url, model_info=info)
