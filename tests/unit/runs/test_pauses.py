@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.support.deployment import sometime
 from tests.support.runs import TENANT, Cluster, solo
 
 from teamrun.core.refs import RunRef
@@ -95,6 +96,56 @@ async def test_a_stopped_worker_announces_no_call_after_the_last_one_that_it_mad
 
     types = await resumed(cluster, ref)
     assert types[-2:] == ["tool.call.completed", "run.paused"]
+
+
+async def has_completed(cluster: Cluster, ref: RunRef) -> bool:
+    return "tool.call.completed" in await cluster.event_types(ref)
+
+
+async def test_a_stopped_worker_announces_no_call_beside_one_that_was_announced_before() -> None:
+    begun, done = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> str:
+        begun.set()
+        if not done.is_set():
+            await asyncio.Event().wait()
+        return "x"
+
+    async def quick() -> str:
+        await begun.wait()
+        return "y"
+
+    script: dict[str, list[Any]] = {
+        name: [{"tool_calls": [{"name": tool, "arguments": {}}]}, "DONE"]
+        for name, tool in (("a", "slow"), ("b", "quick"))
+    }
+    team = {
+        "type": "concurrent",
+        "participants": [
+            {**solo(tool, reflect_on_tool_use=True)["participants"][0], "name": name}
+            for name, tool in (("a", "slow"), ("b", "quick"))
+        ],
+    }
+    store = FaultStore(MemoryStore())
+    tools = [FunctionTool(tool, description="Works.", effects="none") for tool in (slow, quick)]
+    cluster = Cluster(script, team=team, store=store, tools=tools, lease=LEASE)
+    ref = await cluster.submit()
+    async with cluster.working(ref) as (engine, _):
+        await begun.wait()
+        engine.stop()
+        await sometime(lambda: has_completed(cluster, ref), "the quick tool has completed")
+    done.set()
+    cluster.clock.shift += 2 * LEASE
+    before = await cluster.event_types(ref)
+    claim = held_back(store, len(await cluster.entries(ref)))
+    async with cluster.working(ref) as (engine, finished):
+        await claim.reached.wait()
+        engine.stop()
+        claim.release.set()
+        assert await finished is Finish.YIELDED
+
+    assert await cluster.event_types(ref) == before
+    assert before.count("model.call.started") == before.count("model.call.completed") == 2
 
 
 async def paused(cluster: Cluster, ref: RunRef) -> None:

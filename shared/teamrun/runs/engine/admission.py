@@ -145,15 +145,22 @@ class Gate:
             refused = next(self._unbegun(), None)
         if refused is None:
             return events[:]
-        is_turn = level is not None and level.kind == "max_turns"
-        for n in range(len(events) - 1, -1, -1):
-            event = events[n]
-            if event.type == "turn.started" and is_turn:
-                return events[:n]
-            if not is_turn and event.data.get("call_id") == refused.call_id:
-                begins_turn = n > 0 and events[n - 1].type == "turn.started"
-                return events[: n - begins_turn]
-        return events[:]
+        if level is not None and level.kind == "max_turns":
+            turns = (n for n, event in enumerate(events) if event.type == "turn.started")
+            return events[: max(turns, default=len(events))]
+        # The event of the first may be in the log already, while those of later ones are not.
+        last = {event.data.get("call_id"): n for n, event in enumerate(events)}
+        held = {refused.call_id, *self._held_behind(refused)}
+        n = min((last[call_id] for call_id in held if call_id in last), default=len(events))
+        if 0 < n < len(events) and events[n - 1].type == "turn.started":
+            n -= 1
+        return events[:n]
+
+    def _held_behind(self, refused: PendingCall) -> Iterator[str]:
+        """The calls that do not start either, since calls start in the order of their requests."""
+        fresh = self._journal.fresh
+        start = fresh.index(refused) + 1 if refused in fresh else len(fresh)
+        return (call.call_id for call in fresh[start:] if call.perform is not None)
 
     def begin(self) -> None:
         """Start the calls whose intent is durable.
