@@ -383,6 +383,7 @@ def compose(
         yield from webhooks.lines()
 
     registry.pacing.share(backends.live)
+    registry.share_answers(backends.live)
 
     engine = Engine(
         store=backends.store,

@@ -223,6 +223,14 @@ class LivePort:
     async def share(self, profile: str, limits: CallLimits, demand: Demand) -> Share:
         return await self._inner.share(profile, limits, demand)
 
+    async def answer(self, key: str) -> bytes | None:
+        await self._before()
+        return await self._inner.answer(key)
+
+    async def keep_answer(self, key: str, answer: bytes, life: timedelta) -> None:
+        await self._before()
+        await self._inner.keep_answer(key, answer, life)
+
     async def ping(self) -> None:
         await self._before()
 

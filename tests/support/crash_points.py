@@ -195,6 +195,12 @@ class WatchedLive:
     async def share(self, profile: str, limits: CallLimits, demand: Demand) -> Share:
         return await self._live.share(profile, limits, demand)
 
+    async def answer(self, key: str) -> bytes | None:
+        return await self._live.answer(key)
+
+    async def keep_answer(self, key: str, answer: bytes, life: timedelta) -> None:
+        await self._live.keep_answer(key, answer, life)
+
     async def ping(self) -> None:
         await self._live.ping()
 

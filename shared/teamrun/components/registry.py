@@ -50,6 +50,7 @@ from teamrun.tools.base import Tool
 if TYPE_CHECKING:  # what describes teams to clients is imported at first use: an engine needs none
     from teamrun.agents.base import BaseChatAgent
     from teamrun.components.resources import ModelUse, Note, TeamSummary, Validation
+    from teamrun.models.answers import Answers
 
 __all__ = ["Registry", "Resolved"]
 
@@ -379,6 +380,10 @@ class Registry:
     def pacing(self) -> Pacing:
         """The pace of the model calls of this process."""
         return self._models.pacing
+
+    def share_answers(self, answers: "Answers") -> None:
+        """Keep the answers of models that have a response cache there from now on."""
+        self._models.share_answers(answers)
 
     def price(self, profile: str, model: str | None) -> Price | None:
         """The cost of a call: by the operator's price for the profile, else by the model's name.

@@ -1,9 +1,9 @@
 """The seam to volatile shared state, split by purpose.
 
 `PubSub` reaches live subscribers, `Leases` keep processes from doing the same work twice, `Views`
-cache the states of runs, and `Shares` divide the limits of model profiles
-(`models/pacing/base.py`). `Live` is all four on one server. The engine, the reaper and the
-API stay correct if all of it is empty or unreachable. `memory.py` (one process) and `redis.py`
+cache the states of runs, `Shares` divide the limits of model profiles (`models/pacing/base.py`),
+and `Answers` keep answers of models (`models/answers.py`). `Live` is all five on one server. The
+engine, the reaper and the API stay correct if all of it is empty or unreachable. `memory.py` (one process) and `redis.py`
 implement it. If `Live.is_shared` is false, other processes of the deployment have a state of their
 own: claims then have a term in the log, and the log is read at intervals.
 """
@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import NamedTuple, Protocol
 
+from teamrun.models.answers import Answers
 from teamrun.models.pacing.base import Shares
 
 __all__ = ["Leases", "Live", "PubSub", "View", "Views"]
@@ -89,7 +90,7 @@ class Views(Protocol):
         ...
 
 
-class Live(PubSub, Leases, Views, Shares, Protocol):
+class Live(PubSub, Leases, Views, Shares, Answers, Protocol):
     """Volatile state, usually shared by the processes of one deployment."""
 
     @property

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from teamrun.live.base import View
 from teamrun.live.fanout import Fanout
+from teamrun.models.answers import Answers
 from teamrun.models.pacing.base import CallLimits, Demand, Share, Shares
 
 __all__ = ["MemoryLive"]
@@ -39,6 +40,7 @@ class MemoryLive:
         self._views: dict[str, View] = {}
         self._since: float | None = None
         self._shares: Shares | None = None
+        self._answers: Answers | None = None
 
     async def publish(self, topic: str, message: bytes) -> None:
         """Send a message to the current subscribers."""
@@ -108,6 +110,19 @@ class MemoryLive:
             self._shares = LocalShares(clock=self._clock)
         return await self._shares.share(profile, limits, demand)
 
+    async def answer(self, key: str) -> bytes | None:
+        """The answer of a model, if it is still kept."""
+        return None if self._answers is None else await self._answers.answer(key)
+
+    async def keep_answer(self, key: str, answer: bytes, life: timedelta) -> None:
+        """Keep an answer of a model for a time."""
+        if self._answers is None:
+            # Imported late: a process without a response cache does not need it.
+            from teamrun.models.answers import LocalAnswers
+
+            self._answers = LocalAnswers(clock=self._clock)
+        await self._answers.keep_answer(key, answer, life)
+
     async def ping(self) -> None:
         """Do nothing: this state is always available."""
 
@@ -120,5 +135,5 @@ class MemoryLive:
         self._leases.clear()
         self._views.clear()
         self._since = None
-        self._shares = None
+        self._shares = self._answers = None
         self._fanout.end()

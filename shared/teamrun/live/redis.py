@@ -131,6 +131,15 @@ class RedisLive:
         given = arguments(profile, limits, demand, channel=channel, lease_ms=self._lease_ms)
         return read_share(await self._pipe.run(SHARE, [f"{self._prefix}pace:{profile}"], *given))
 
+    async def answer(self, key: str) -> bytes | None:
+        """The answer of a model, if it is still kept."""
+        answer: bytes | None = await self._pipe.call(b"GET", self._answer(key))
+        return answer
+
+    async def keep_answer(self, key: str, answer: bytes, life: timedelta) -> None:
+        """Keep an answer of a model for a time."""
+        await self._pipe.call(b"SET", self._answer(key), answer, b"PX", _ms(life))
+
     async def ping(self) -> None:
         """Check that the server responds and accepts writes.
 
@@ -154,6 +163,9 @@ class RedisLive:
 
     def _lease(self, name: str) -> str:
         return f"{self._prefix}lease:{name}"
+
+    def _answer(self, key: str) -> str:
+        return f"{self._prefix}answer:{key}"
 
     def _view(self, key: str) -> str:
         return f"{self._prefix}view:{key}"

@@ -163,3 +163,18 @@ async def test_views_come_in_the_order_of_the_keys(live: Live) -> None:
 
 async def test_it_answers_a_ping(live: Live) -> None:
     await live.ping()
+
+
+async def test_an_answer_is_kept_until_its_time_is_over(live: Live) -> None:
+    assert await live.answer("a") is None
+    await live.keep_answer("a", b"one\x00\xff", MINUTE)
+    await live.keep_answer("a", b"two\x00\xff", MINUTE)
+    await live.keep_answer("b", b"short", INSTANT)
+    assert await live.answer("a") == b"two\x00\xff"
+    async with asyncio.timeout(10):
+        await gone(live, "b")
+
+
+async def gone(live: Live, key: str) -> None:
+    while await live.answer(key) is not None:  # noqa: ASYNC110 - the clock is the server's
+        await asyncio.sleep(0.001)

@@ -14,6 +14,7 @@ from teamrun.components.registry import Registry
 from teamrun.components.team_file import load_registry
 from teamrun.errors import ModelError
 from teamrun.messages.llm import CreateResult, UserMessage
+from teamrun.models.answers import LocalAnswers
 
 pytestmark = pytest.mark.integration
 
@@ -115,3 +116,44 @@ async def test_the_second_server_does_not_get_what_the_first_attached(tmp_path: 
         assert (first.calls, second.calls) == (3, 1)
         assert "reasoning_content" not in str(second.requests)
         assert "reasoning_content" in str(first.requests[-1]["body"])  # its own data returns to it
+
+
+CACHED = """\
+version: 1
+models:
+  main: {{type: openai, model: "${{M:-gpt-4o}}", base_url: "{address}", api_key: "${{KEY}}",
+          cache: {{}}}}
+  other: {{type: openai, model: gpt-4o, base_url: "{address}", api_key: "${{KEY}}"}}
+"""
+
+
+async def test_a_profile_with_a_cache_sends_a_request_once(tmp_path: Path) -> None:
+    async with ModelServer() as server:
+        path = tmp_path / "teamrun.yaml"
+        path.write_text(CACHED.format(address=server.base_url), encoding="utf-8")
+        answers = LocalAnswers()
+        for environ, calls in (
+            ({"KEY": "1"}, 1),
+            ({"KEY": "2"}, 1),  # a rotated key
+            ({"KEY": "2", "M": "gpt-4o-mini"}, 2),
+        ):
+            registry = load_registry(path, environ=environ)
+            registry.share_answers(answers)
+            for _ in range(2):
+                await registry.model_client("main").create(ASK)
+            await registry.close()
+            assert server.calls == calls
+        await registry.model_client("other").create(ASK)
+        assert server.calls == 3
+        await registry.close()
+
+
+async def test_a_process_without_shared_state_keeps_answers_itself(tmp_path: Path) -> None:
+    async with ModelServer() as server:
+        path = tmp_path / "teamrun.yaml"
+        path.write_text(CACHED.format(address=server.base_url), encoding="utf-8")
+        registry = load_registry(path, environ={"KEY": "k"})
+        for _ in range(2):
+            await registry.model_client("main").create(ASK)
+        await registry.close()
+        assert server.calls == 1

@@ -406,6 +406,11 @@ CASES = [
     Case("an unknown part of a circuit breaker", "models: {m: {type: scripted, script: [], "
          "circuit_breaker: {cooldown_seconds: 3}}}", "unknown_field",
          "/models/m/circuit_breaker/cooldown_seconds", "'cool_down_seconds'"),
+    Case("answers that are kept for no time", "models: {m: {type: scripted, script: [], "
+         "cache: {ttl_seconds: 0}}}", "invalid_definition", "/models/m/cache/ttl_seconds",
+         "greater than 0"),
+    Case("a cache that is a switch", "models: {m: {type: scripted, script: [], cache: true}}",
+         "invalid_definition", "/models/m/cache", "object"),
     Case("a price that is none", "models: {m: {type: scripted, script: [], price: 3}}",
          "invalid_definition", "/models/m/price", "object"),
     Case("a price without output", "models: {m: {type: scripted, script: [], price: {input: 1}}}",

@@ -1,6 +1,7 @@
 """Model profiles and the clients behind them: one client per process for each profile."""
 
 from collections.abc import Collection, Iterator, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import ValidationError
@@ -14,6 +15,7 @@ from teamrun.validation import misfits
 
 if TYPE_CHECKING:  # it imports all providers, which a process without profiles does not need
     from teamrun.components.definitions.profiles import Profile
+    from teamrun.models.answers import Answers
 
 __all__ = ["Active", "Profiles"]
 
@@ -44,6 +46,7 @@ class Profiles(Collection[str]):
         self._clients: dict[str, ChatCompletionClient] = {}
         self._chains: dict[tuple[str, ...], ChatCompletionClient] = {}
         self._pacing = Pacing()
+        self._answers: Answers | None = None
         self._prices: dict[str, Price | None] = {}
 
     def __iter__(self) -> Iterator[str]:
@@ -202,11 +205,31 @@ class Profiles(Collection[str]):
                 pointer=profile.where,
             ) from error
         client = self._pacing.paced(client, profile.name, *profile.pace)
-        if (options := profile.breaker) is None:
-            return client
-        from teamrun.models.breaker import Circuit, with_breaker
+        if profile.breaker is not None:
+            from teamrun.models.breaker import Circuit, with_breaker
 
-        return with_breaker(client, Circuit(profile.name, options.limits()))
+            client = with_breaker(client, Circuit(profile.name, profile.breaker.limits()))
+        if profile.cache is not None and not client.is_scripted:
+            from teamrun.models.cached import CachedModel
+
+            client = CachedModel(
+                client,
+                identity=profile.identity(self._environ),
+                life=timedelta(seconds=profile.cache.ttl_seconds),
+                answers=self._answers_now,
+            )
+        return client
+
+    def _answers_now(self) -> "Answers":
+        if self._answers is None:
+            from teamrun.models.answers import LocalAnswers
+
+            self._answers = LocalAnswers()
+        return self._answers
+
+    def share_answers(self, answers: "Answers") -> None:
+        """Keep the answers of response caches there from now on."""
+        self._answers = answers
 
     @property
     def pacing(self) -> Pacing:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NO_PACE",
     "BreakerOptions",
+    "CacheOptions",
     "FallbackOptions",
     "Pace",
     "PaceOptions",
@@ -111,6 +112,14 @@ class BreakerOptions(BaseModel):
         )
 
 
+class CacheOptions(BaseModel):
+    """The options of a profile's response cache."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    ttl_seconds: Number = Field(default=3600, gt=0, le=LONGEST_S)
+
+
 def _names(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
@@ -143,6 +152,8 @@ class Profile:
     """Whether `fallback` also stands in if a content filter refused the prompt."""
     breaker: BreakerOptions | None = None
     """None: calls are made whatever the server does."""
+    cache: CacheOptions | None = None
+    """None: each request is sent."""
 
     @property
     def provider(self) -> Provider:
@@ -179,6 +190,12 @@ class Profile:
         secret = self.provider.options.secret
         options = {key: value for key, value in self.options.items() if key not in secret}
         return {"type": self.type, "options": options}
+
+    def identity(self, environ: Mapping[str, str]) -> JsonObject:
+        """What the answers of its model depend on: everything but secrets, as it is used here."""
+        secret = self.provider.options.secret
+        options = {k: v for k, v in self._expanded(environ).items() if k not in secret}
+        return {"profile": self.name, "type": self.type, "options": options}
 
     def _expanded(self, environ: Mapping[str, str]) -> JsonObject:
         expanded = {

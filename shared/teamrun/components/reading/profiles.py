@@ -10,6 +10,7 @@ from teamrun.components.definitions.environment import MissingVariable, expand_a
 from teamrun.components.definitions.profiles import (
     NO_PACE,
     BreakerOptions,
+    CacheOptions,
     FallbackOptions,
     PaceOptions,
     PriceOptions,
@@ -30,7 +31,7 @@ __all__ = ["implicit_profile", "read_profiles"]
 
 _PACE: Final = tuple(PaceOptions.model_fields)
 _FALLBACK: Final = tuple(FallbackOptions.model_fields)
-_COMMON: Final = ("type", *_FALLBACK, "price", "circuit_breaker", *_PACE)
+_COMMON: Final = ("type", *_FALLBACK, "price", "circuit_breaker", "cache", *_PACE)
 
 OptionsT = TypeVar("OptionsT", bound=BaseModel)
 
@@ -139,6 +140,7 @@ def _profile(
     check_texts(fields, values, problems)
     price = _part(PriceOptions, fields, "price", "a price", problems)
     breaker = _part(BreakerOptions, fields, "circuit_breaker", "a circuit breaker", problems)
+    cache = _part(CacheOptions, fields, "cache", "a response cache", problems)
     pace = _options(PaceOptions, fields, environ, problems)
     stand_ins = _options(FallbackOptions, fields, environ, problems)
     check_options(row, fields, values, environ, problems)
@@ -154,6 +156,7 @@ def _profile(
         NO_PACE if pace is None else pace.pace(),
         stand_ins.fallback_on_content_filter,
         breaker,
+        cache,
     )
 
 
