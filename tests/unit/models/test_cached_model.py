@@ -53,9 +53,9 @@ ADD = FunctionTool(add, "Add one.").schema
 
 
 def cached(
-    client: ChatCompletionClient, answers: Answers, *, life_s: float = 60, **identity: Any
+    client: ChatCompletionClient, answers: Answers, *, **identity: Any
 ) -> CachedModel:
-    life = timedelta(seconds=life_s)
+    life = timedelta(minutes=1)
     return CachedModel(client, identity=identity, life=life, answers=lambda: answers)
 
 
@@ -160,7 +160,8 @@ def of_tenant(tenant: str) -> Generator[None]:
 
 
 async def test_a_tenant_never_gets_an_answer_of_another_one() -> None:
-    answers, texts = LocalAnswers(), []
+    answers = LocalAnswers()
+    texts: list[Any] = []
     for tenant in ("ann", "bob", "ann"):
         with of_tenant(tenant):
             script = ScriptedModel([f"for {tenant}"] * 2)
@@ -276,6 +277,7 @@ async def test_a_run_records_an_answer_of_the_cache_and_pays_nothing_for_it() ->
     registry = Registry.of(teams={"team": solo()}, models={"m": model})
     cluster = Cluster({}, team=solo(), registry=registry)
     found: list[Any] = []
+    ref = None
     for _ in range(2):
         ref = await cluster.submit()
         await cluster.worker().execute(ref)
@@ -283,6 +285,7 @@ async def test_a_run_records_an_answer_of_the_cache_and_pays_nothing_for_it() ->
         found.append((run.status, run.usage.output_tokens))
     assert found == [("completed", 2), ("completed", 0)]
     assert len(script.calls) == 1
+    assert ref is not None
     events = [event for entry in await cluster.entries(ref) for event in entry.events]
     [completed] = [event.data for event in events if event.type == "model.call.completed"]
     assert completed["cached"] is True
