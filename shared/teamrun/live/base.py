@@ -4,8 +4,9 @@
 cache the states of runs, `Shares` divide the limits of model profiles (`models/pacing/base.py`),
 and `Answers` keep answers of models (`models/answers.py`). `Live` is all five on one server. The
 engine, the reaper and the API stay correct if all of it is empty or unreachable. `memory.py` (one
-process) and `redis.py` implement it. If `Live.is_shared` is false, other processes of the deployment have a state of their
-own: claims then have a term in the log, and the log is read at intervals.
+process) and `redis.py` implement it. If `Live.is_shared` is false, other processes of the
+deployment have a state of their own: claims then have a term in the log, and the log is read at
+intervals.
 """
 
 from collections.abc import AsyncIterator, Sequence

@@ -52,9 +52,7 @@ def add(a: int) -> int:
 ADD = FunctionTool(add, "Add one.").schema
 
 
-def cached(
-    client: ChatCompletionClient, answers: Answers, *, **identity: Any
-) -> CachedModel:
+def cached(client: ChatCompletionClient, answers: Answers, **identity: Any) -> CachedModel:
     life = timedelta(minutes=1)
     return CachedModel(client, identity=identity, life=life, answers=lambda: answers)
 
