@@ -123,8 +123,7 @@ class DefinitionError(UsageError):
         self, message: str, *, pointer: str = "", code: str = "invalid_definition", **data: Any
     ) -> None:
         super().__init__(message, pointer=pointer, code=code, **data)
-        self.pointer = pointer
-        self.code = code
+        self.pointer, self.code = pointer, code
 
 
 class TeamBusy(UsageError, ValueError, RuntimeError):
@@ -506,21 +505,15 @@ class ObjectChanged(StorageError):
 class UnreadableEntry(StorageError):
     """The log of a run cannot be read, so nothing is written to it.
 
-    An entry is damaged, missing, or of a newer release.
-
-    Attributes:
-        run_id: The run.
-        entry: The number of the first entry that cannot be read.
-        key: The object of that entry, below the store's root.
+    An entry is damaged, missing, or of a newer release: `entry` is the number of the first one that
+    cannot be read, and `key` its object, below the store's root.
     """
 
     code = "unreadable_entry"
 
     def __init__(self, message: str, *, run_id: str, entry: int, key: str, **data: Any) -> None:
         super().__init__(message, run_id=run_id, entry=entry, key=key, **data)
-        self.run_id = run_id
-        self.entry = entry
-        self.key = key
+        self.run_id, self.entry, self.key = run_id, entry, key
 
 
 class DamagedBlob(StorageError):
