@@ -19,6 +19,7 @@ __all__ = [
     "LAST_EVENT_ID",
     "OPEN",
     "PREFER",
+    "TRACEPARENT",
     "Responses",
     "answer",
     "content",
@@ -90,6 +91,11 @@ IDEMPOTENCY_KEY = _header_parameter(
     "Idempotency-Key",
     "Makes the request safe to repeat: the same key with the same body is the same run.",
     {"pattern": "^[ -~]{1,255}$", "examples": ["order-4711"]},
+)
+TRACEPARENT = _header_parameter(
+    "traceparent",
+    "W3C Trace Context: the client's span, which contains the run's. An invalid one is ignored.",
+    {"examples": ["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"]},
 )
 PREFER = _header_parameter(
     "Prefer",

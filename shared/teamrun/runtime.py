@@ -484,6 +484,12 @@ async def open_runtime(
         opened = backends(settings)
         stack.push_async_callback(opened.store.close)
         stack.push_async_callback(opened.live.close)
+        if any(name.startswith("OTEL_EXPORTER_OTLP_") for name in environ):
+            from teamrun.telemetry import open_telemetry
+
+            if (telemetry := open_telemetry(environ, registry)) is not None:
+                stack.push_async_callback(telemetry.close)
+                observe = (*observe, telemetry.observer.appended)
         if executes or opened.dispatcher is None:
             registry.preload()  # a tool that cannot be imported ends the start, not the first run
         await prove_store(opened.store)

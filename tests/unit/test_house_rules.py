@@ -42,7 +42,7 @@ LINES = (
     {"runs"},
     {"webhooks", "batches", "schedules", "catalog", "threads"},
     {"rounds"},
-    {"upkeep"},
+    {"upkeep", "telemetry"},
     {"runtime"},
     {"compat"},
     {"testing"},

@@ -36,6 +36,7 @@ from teamrun_api.declare import (
     IDEMPOTENCY_KEY,
     IF_NONE_MATCH,
     PREFER,
+    TRACEPARENT,
     Responses,
     answer,
     linked,
@@ -101,7 +102,7 @@ _SUBMITTED: Responses = {
     responses=_SUBMITTED,
     openapi_extra={
         "requestBody": takes(RunRequest, "Submit", "SubmitWithin", "SubmitWithWebhook"),
-        "parameters": [IDEMPOTENCY_KEY, PREFER],
+        "parameters": [IDEMPOTENCY_KEY, PREFER, TRACEPARENT],
     },
 )
 async def submit_run(
@@ -116,7 +117,10 @@ async def submit_run(
     """
     preference = call.wait_preference(wait)
     run, replayed = await call.service.submit(
-        call.tenant, request, idempotency_key=call.idempotency_key()
+        call.tenant,
+        request,
+        idempotency_key=call.idempotency_key(),
+        traceparent=call.header("traceparent"),
     )
     call.api.metrics.accepted(replayed=replayed)
     headers = {"Location": call.link(f"/v1/runs/{run.id}"), **preference.applied}

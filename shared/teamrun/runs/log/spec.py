@@ -142,6 +142,10 @@ class ItemRef(BaseModel):
     """The queue of the batch's runs."""
 
 
+def _is_absent(value: object) -> bool:
+    return value is None
+
+
 class RunSpec(BaseModel):
     """Everything that determines what a run does, pinned when it is accepted; never a secret."""
 
@@ -189,6 +193,8 @@ class RunSpec(BaseModel):
     webhooks_at: datetime | None = None
     """The newest change of the tenant's registered webhooks, as known at the acceptance. A process
     that knows only older ones reads them again."""
+    traceparent: Annotated[str | None, Field(exclude_if=_is_absent)] = None
+    """That of the request (W3C Trace Context), if it is valid."""
     idempotency: str | None = None
     """The key of the Idempotency-Key's record; the record is deleted with the run."""
 

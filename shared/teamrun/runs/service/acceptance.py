@@ -40,6 +40,7 @@ from teamrun.runs.log.keys import due_marker, idempotency_key, list_marker, open
 from teamrun.runs.log.prefix import write_prefix
 from teamrun.runs.log.spec import BusyPolicy, RunSpec, TeamRef, ThreadPart
 from teamrun.runs.log.state import RunState
+from teamrun.runs.log.traces import traceparent_of
 from teamrun.runs.service.operations import Operations
 from teamrun.runs.service.public import public_run
 from teamrun.runs.service.requests import Overrides, RunRequest, check_limits, request_digest
@@ -134,9 +135,21 @@ class Acceptance(Operations):
         self._threads = threads
 
     async def submit(
-        self, tenant: str, request: RunRequest, *, idempotency_key: str | None = None
+        self,
+        tenant: str,
+        request: RunRequest,
+        *,
+        idempotency_key: str | None = None,
+        traceparent: str | None = None,
     ) -> Submitted:
         """Accept a run; it is durable when this returns.
+
+        Args:
+            tenant: Of the client.
+            request: The run.
+            idempotency_key: Makes a repeated request the same run.
+            traceparent: The client's span (W3C Trace Context), which contains that of the run; an
+                invalid one is ignored.
 
         Raises:
             DefinitionError: The team is unknown or its definition is invalid; has a `pointer`.
@@ -194,7 +207,11 @@ class Acceptance(Operations):
 
         async def write(ref: RunRef, record: _KeyRecord, place: str | None) -> RunState:
             spec = _spec(ref, request, resolved, registered, record)
-            own = {"idempotency": place, "webhooks_at": await self._webhooks_at(tenant)}
+            own = {
+                "idempotency": place,
+                "webhooks_at": await self._webhooks_at(tenant),
+                "traceparent": traceparent_of(traceparent),
+            }
             spec = spec.model_copy(update=own)
             return await self._write(ref, Accepted(spec=spec), [])
 
@@ -237,6 +254,7 @@ class Acceptance(Operations):
                 "request_hash": record.request_hash,
                 "parent_run_id": parent.run_id,
                 "batch": None,
+                "traceparent": None,
                 "thread": spec.thread and _as_of(spec.thread, parent),
             }
             shared = None

@@ -12,6 +12,7 @@ from teamrun.runs.log.log import RunLog
 from teamrun.runs.log.reader import RunReader
 from teamrun.runs.log.spec import TeamRef
 from teamrun.runs.log.state import RunState
+from teamrun.runs.log.traces import trace_of
 from teamrun.runs.service.resources import Run, UnreadablePlace
 
 __all__ = ["public_run", "read_run", "unreadable_run"]
@@ -42,6 +43,7 @@ def public_run(state: RunState) -> Run:
         parent_run_id=spec.parent_run_id,
         forked_from=spec.forked_from,
         thread_id=None if spec.thread is None or spec.thread.as_of else spec.thread.thread_id,
+        trace_id=trace_of(spec).trace_id,
         created_at=spec.created_at,
         queued_at=None if state.status == "scheduled" else spec.run_at or spec.created_at,
         run_at=spec.run_at,

@@ -100,6 +100,9 @@ class Run(_Resource):
     forked_from: ForkPoint | None = None
     thread_id: str | None = None
     """The thread that the run continues."""
+    trace_id: str = ""
+    """The id of the trace that contains the spans of the run: that of the `traceparent` of the
+    request, or one of its own."""
     created_at: datetime
     queued_at: datetime | None = None
     """When the run could first start; null while it is scheduled."""

@@ -85,14 +85,21 @@ class RunService(Forks, Signals, RunFollower):
         )
 
     async def submit(
-        self, tenant: str, request: RunRequest, *, idempotency_key: str | None = None
+        self,
+        tenant: str,
+        request: RunRequest,
+        *,
+        idempotency_key: str | None = None,
+        traceparent: str | None = None,
     ) -> Submitted:
         """Accept a run, and put it into its thread if it has one; see `Acceptance.submit`.
 
         Raises:
             ThreadBusy: The thread has a run that has not ended, and the request says `reject`.
         """
-        submitted = await super().submit(tenant, request, idempotency_key=idempotency_key)
+        submitted = await super().submit(
+            tenant, request, idempotency_key=idempotency_key, traceparent=traceparent
+        )
         if request.thread_id is not None and self._threads is not None:
             part = ThreadPart(thread_id=request.thread_id, on_busy=request.on_busy_thread)
             has_ended = submitted.run.status in TERMINAL  # the repeated request of an old run
