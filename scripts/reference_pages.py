@@ -46,7 +46,8 @@ variables. An invalid value ends the process with status 2 and a message that na
 
 Set secrets in the environment: `TEAMRUN_REDIS_URL` if it has a password, the keys of model
 providers under the names that `teamrun.yaml` uses (`${OPENAI_API_KEY}`), and the credentials of S3
-and Azure under their own names (`AWS_ACCESS_KEY_ID`, `AZURE_STORAGE_ACCOUNT_KEY` and so on).
+and Azure under their own names (`AWS_ACCESS_KEY_ID`, `AZURE_STORAGE_ACCOUNT_KEY` and so on). The
+variables of OpenTelemetry (`OTEL_...`) configure [traces](../how-to/operate.md#traces).
 """
 
 _CLI_HEAD = """\

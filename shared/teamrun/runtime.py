@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from teamrun.catalog.stored import StoredTeams
     from teamrun.runs.engine.executor import Executor
     from teamrun.runs.service.service import RunService
+    from teamrun.telemetry import Telemetry
     from teamrun.threads.service import ThreadService
     from teamrun.upkeep import Upkeep
     from teamrun.webhooks.service import WebhookService
@@ -142,6 +143,8 @@ class Runtime:
     is_frozen: bool = False
     """Whether the platform freezes the processes of the deployment between calls. A batch is sent
     to the queue `hooks` then, as no process listens for notices."""
+    telemetry: "Telemetry | None" = None
+    """None if no collector is configured."""
 
     @cached_property
     def stored_teams(self) -> "StoredTeams":
@@ -243,10 +246,12 @@ class Runtime:
         """Return when this process has nothing in progress besides its background tasks.
 
         For a process that is frozen afterwards: notices are sent, jobs of webhooks are sent or
-        tried once.
+        tried once, and a collector has the spans.
         """
         await self.observers.notices.flushed()
         await self.webhooks.settled()
+        if self.telemetry is not None:
+            await asyncio.to_thread(self.telemetry.flush)
 
     async def shutdown(self, grace: timedelta) -> None:
         """Stop executing, send the notices that wait, and close the queue.
@@ -484,12 +489,14 @@ async def open_runtime(
         opened = backends(settings)
         stack.push_async_callback(opened.store.close)
         stack.push_async_callback(opened.live.close)
+        telemetry: Telemetry | None = None
         if any(name.startswith("OTEL_EXPORTER_OTLP_") for name in environ):
             from teamrun.telemetry import open_telemetry
 
-            if (telemetry := open_telemetry(environ, registry)) is not None:
-                stack.push_async_callback(telemetry.close)
-                observe = (*observe, telemetry.observer.appended)
+            telemetry = open_telemetry(environ, registry)
+        if telemetry is not None:
+            stack.push_async_callback(telemetry.close)
+            observe = (*observe, telemetry.observer.appended)
         if executes or opened.dispatcher is None:
             registry.preload()  # a tool that cannot be imported ends the start, not the first run
         await prove_store(opened.store)
@@ -512,6 +519,7 @@ async def open_runtime(
             allowed_hosts=settings.allowed_hosts,
         )
         runtime.is_frozen = is_frozen
+        runtime.telemetry = telemetry
         if batch_inputs:
             runtime.sources = _sources(batch_inputs, input_limit, settings.store_url)
             stack.push_async_callback(runtime.sources.close)

@@ -8,7 +8,9 @@ conversation is sent: neither messages nor arguments nor the texts of errors.
 
 import asyncio
 import logging
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -133,14 +135,25 @@ class Telemetry:
         self._spans.force_flush(milliseconds)
         self._metrics.force_flush(milliseconds)
 
-    async def close(self) -> None:
-        """Send what is waiting, for at most five seconds, and end the exporters."""
-        await asyncio.to_thread(self._end)
+    async def close(self, grace: timedelta = _GRACE) -> None:
+        """Send what is waiting, for at most that time, and end the exporters."""
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
 
-    def _end(self) -> None:
-        self.flush()
-        self._spans.shutdown()
-        self._metrics.shutdown()
+        def end() -> None:
+            self.flush(grace)
+            self._spans.shutdown()
+            self._metrics.shutdown()
+            with suppress(RuntimeError):  # the loop has not waited any longer
+                loop.call_soon_threadsafe(ended.set)
+
+        # A thread that ends with the process: the SDK waits longer than it was told.
+        threading.Thread(target=end, name="teamrun-telemetry", daemon=True).start()
+        try:
+            async with asyncio.timeout(grace.total_seconds()):
+                await ended.wait()
+        except TimeoutError:
+            data = {"action": "telemetry.not_sent"}
+            logger.warning("The collector does not respond; spans and metrics are lost", extra=data)
 
     def _export(self, span: Span) -> None:
         from opentelemetry.trace import SpanKind, Status, StatusCode

@@ -407,6 +407,28 @@ async def test_times_at_which_a_run_can_begin_are_accepted(times: dict[str, Any]
         assert (await w.client.post("/v1/runs", json={**SUBMIT, **times})).status_code == 202
 
 
+@pytest.mark.parametrize(
+    ("header", "trace_id"),
+    [
+        ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", True),
+        ("00-4bf92f3577b34da6a3ce929d0e0e4736", False),
+        (None, False),
+    ],
+)
+async def test_the_trace_of_a_run_is_that_of_the_request(
+    header: str | None, trace_id: bool
+) -> None:
+    async with world() as w:
+        headers = {"Idempotency-Key": "k"} | ({} if header is None else {"traceparent": header})
+        run = (await w.client.post("/v1/runs", json=SUBMIT, headers=headers)).json()
+        assert (run["trace_id"] == "4bf92f3577b34da6a3ce929d0e0e4736") is trace_id
+        assert len(bytes.fromhex(run["trace_id"])) == 16
+        # A repeated request is the same run, whatever its span.
+        other = headers | {"traceparent": f"00-{'1' * 32}-{'2' * 16}-01"}
+        again = (await w.client.post("/v1/runs", json=SUBMIT, headers=other)).json()
+        assert (again["id"], again["trace_id"]) == (run["id"], run["trace_id"])
+
+
 def test_an_override_of_the_model_stands_for_models_that_have_no_profile() -> None:
     agent = {"name": "writer", "model": "gpt-99"}
     spec = {"type": "round_robin_group_chat", "participants": [agent], "max_turns": 1}

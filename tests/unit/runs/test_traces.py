@@ -12,7 +12,7 @@ from teamrun.core.refs import RunRef
 from teamrun.runs.log.traces import NamedModel, RunTraces, Span, traceparent_of
 from teamrun.runs.service.requests import RetryRequest, RunRequest
 from teamrun.storage.memory import MemoryStore
-from teamrun.tools import FunctionTool
+from teamrun.tools import FunctionTool, Tool
 
 GIVEN = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 TRACE, PARENT = GIVEN.split("-")[1:3]
@@ -29,7 +29,7 @@ def fail() -> str:
     raise ValueError("a secret reason")
 
 
-TOOLS = [FunctionTool(work, "Work."), FunctionTool(fail, "Fail.")]
+TOOLS: list[Tool] = [FunctionTool(work, "Work."), FunctionTool(fail, "Fail.")]
 CALLS: Any = {"tool_calls": [{"name": "work"}, {"name": "fail"}], **USED}
 
 

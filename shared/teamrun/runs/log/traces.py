@@ -126,7 +126,7 @@ class RunTraces:
     """
 
     def __init__(self, export: Callable[[Span], None], model_of: ModelOf) -> None:
-        self._export = export
+        self.export: Final = export
         self._model_of = model_of
         self._runs: dict[str, _Turns] = {}
 
@@ -143,7 +143,7 @@ class RunTraces:
         if isinstance(entry.body, (End, Wait, Yield)):
             self._runs.pop(ref.run_id, None)
         if isinstance(entry.body, End):
-            self._export(_run_span(entry, state, entry.body))
+            self.export(_run_span(entry, state, entry.body))
 
     def _follow(self, entry: Entry, state: RunState, turns: _Turns) -> None:
         told: defaultdict[object, JsonObject] = defaultdict(JsonObject)
@@ -154,10 +154,10 @@ class RunTraces:
                 told[event.data.get("call_id")] = event.data
         for call in calls_of(entry.body):
             if call.kind in ("model", "tool"):
-                self._export(self._call_span(call, told[call.call_id], entry, state, turns))
+                self.export(self._call_span(call, told[call.call_id], entry, state, turns))
         for event in entry.events:
             if event.type == "turn.completed" and event.agent is not None:
-                self._export(_turn_span(event.agent, event.data["turn"], entry, state, turns))
+                self.export(_turn_span(event.agent, event.data["turn"], entry, state, turns))
 
     def _call_span(
         self, call: CallRecord, told: JsonObject, entry: Entry, state: RunState, turns: _Turns
