@@ -14,6 +14,7 @@ __all__ = [
     "ANTHROPIC_PRICES_OF",
     "BEDROCK_PRICES",
     "BEDROCK_PRICES_OF",
+    "OPENAI_PRICES_OF",
     "PRICES",
     "Price",
     "price_of",
@@ -41,6 +42,9 @@ class Price(NamedTuple):
 def _price(given: str, out: str, cached: str | None = None) -> Price:
     return Price(Decimal(given), Decimal(out), None if cached is None else Decimal(cached))
 
+
+OPENAI_PRICES_OF = date(2026, 11, 30)
+"""The day on which the prices of OpenAI were compared with public lists."""
 
 PRICES: dict[str, Price] = {
     "gpt-4o": _price("2.50", "10.00", "1.25"),

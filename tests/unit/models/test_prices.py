@@ -11,6 +11,8 @@ from teamrun.models.prices import (
     ANTHROPIC_PRICES_OF,
     BEDROCK_PRICES,
     BEDROCK_PRICES_OF,
+    OPENAI_PRICES_OF,
+    PRICES,
     price_of,
 )
 
@@ -22,6 +24,28 @@ def test_a_dated_model_has_the_price_of_its_family() -> None:
     assert price_of("gpt-4o-mini") != price_of("gpt-4o")
     assert price_of("gpt-4o-audio") is None
     assert price_of(None) is None
+
+
+def test_the_prices_of_openai_are_those_of_their_day() -> None:
+    assert date(2026, 11, 30) == OPENAI_PRICES_OF, "compare every row again before the day changes"
+    known = {
+        "gpt-4o": (2.5, 10, 1.25),
+        "gpt-4o-mini": (0.15, 0.6, 0.075),
+        "gpt-4.1": (2, 8, 0.5),
+        "gpt-4.1-mini": (0.4, 1.6, 0.1),
+        "gpt-4.1-nano": (0.1, 0.4, 0.025),
+        "o3": (2, 8, 0.5),
+        "o4-mini": (1.1, 4.4, 0.275),
+        "gpt-5": (1.25, 10, 0.125),
+        "gpt-5-mini": (0.25, 2, 0.025),
+        "gpt-5-nano": (0.05, 0.4, 0.005),
+    }
+    for name, price in known.items():
+        found = PRICES[name]
+        cached = found.cached_input
+        assert (found.input, found.output, cached) == tuple(Decimal(str(each)) for each in price), (
+            name
+        )
 
 
 def test_cached_tokens_cost_less() -> None:
