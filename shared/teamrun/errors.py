@@ -73,6 +73,7 @@ __all__ = [
     "Unanswered",
     "Unavailable",
     "UnfitAnswer",
+    "UnfitOutput",
     "UnknownOutcome",
     "UnreadableEntry",
     "Unrecordable",
@@ -380,6 +381,24 @@ class CircuitOpen(ModelError):
     """A model call was not made, because the server of its profile has failed repeatedly."""
 
     code = "model_circuit_open"
+
+
+class UnfitOutput(ModelError):
+    """No answer of a model fits the `output_schema` of its agent, repairs included.
+
+    `text` is the last answer; `problems` are the places that do not fit, each with `pointer` and
+    `detail`.
+    """
+
+    code = "output_schema"
+
+    def __init__(
+        self, message: str, *, text: str, problems: Sequence[JsonObject], **data: Any
+    ) -> None:
+        own: JsonObject = {"retryable": True, **data, "text": text, "problems": [*problems]}
+        super().__init__(message, **own)
+        self.text = text
+        self.problems = problems
 
 
 class ToolError(RunError):

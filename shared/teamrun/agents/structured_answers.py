@@ -6,33 +6,15 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
-from teamrun.errors import ModelError
+from teamrun.errors import ModelError, UnfitOutput
 from teamrun.json_types import JsonObject
 from teamrun.messages.llm import CreateResult, LLMMessage
 from teamrun.models.structured_call import repair_messages, unfenced
 from teamrun.validation import misfits
 
-__all__ = ["StructuredAnswer", "UnfitOutput", "fits", "fitting_answer", "read_content"]
+__all__ = ["StructuredAnswer", "fits", "fitting_answer", "read_content"]
 
 ContentT = TypeVar("ContentT", bound=BaseModel)
-
-
-class UnfitOutput(ModelError):
-    """No answer of a model fits the schema that an agent has.
-
-    `text` is the last answer. `problems` are the places that do not fit, each with `pointer` and
-    `detail`.
-    """
-
-    code = "output_schema"
-
-    def __init__(
-        self, message: str, *, text: str, problems: Sequence[JsonObject], **data: Any
-    ) -> None:
-        own: JsonObject = {"retryable": True, **data, "text": text, "problems": [*problems]}
-        super().__init__(message, **own)
-        self.text = text
-        self.problems = problems
 
 
 class StructuredAnswer(NamedTuple):

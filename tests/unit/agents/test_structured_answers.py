@@ -7,8 +7,8 @@ import pytest
 from pydantic import BaseModel, Field
 
 from teamrun.agents import AssistantAgent
-from teamrun.agents.structured_answers import UnfitOutput
 from teamrun.conditions import TokenUsageTermination
+from teamrun.errors import UnfitOutput
 from teamrun.messages import (
     ModelClientStreamingChunkEvent,
     StructuredMessage,

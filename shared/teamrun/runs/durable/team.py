@@ -8,7 +8,7 @@ from teamrun.components.definitions.base import ParticipantDefinition, TeamDefin
 from teamrun.components.registry import Registry
 from teamrun.core.behaviour import current_behaviour, has_behaviour
 from teamrun.core.protocols import AnyMessage, Task, TaskResult
-from teamrun.errors import ModelError, ThreadMismatch
+from teamrun.errors import ThreadMismatch, UnfitOutput
 from teamrun.json_types import JsonObject
 from teamrun.messages import BaseChatMessage, HandoffMessage, TextMessage
 from teamrun.models.base import ChatCompletionClient
@@ -53,9 +53,7 @@ async def run_team(
     """Execute the team of a run from start to end."""
     try:
         return await _executed(journal, spec, registry, threads)
-    except ModelError as error:
-        if error.code != "output_schema":
-            raise
+    except UnfitOutput as error:
         return _unfit(error)
 
 
@@ -113,17 +111,13 @@ async def _executed(
     return await in_form(end, spec, team.conversation, client)
 
 
-def _unfit(error: ModelError) -> End:
+def _unfit(error: UnfitOutput) -> End:
     """The end of a run whose agent could not answer in the form of its own schema."""
     return End(
         status="incomplete",
         stop_code=error.code,
         stop_reason=error.message,
-        output={
-            "text": error.data["text"],
-            "json": None,
-            "problems": error.data["problems"],
-        },
+        output={"text": error.text, "json": None, "problems": [*error.problems]},
     )
 
 
