@@ -22,12 +22,12 @@ from teamrun.messages.llm import (
     SystemMessage,
     UserMessage,
 )
+from teamrun.models.answer_forms import ANSWER_TOOL, AS_JSON, answer_tool
 from teamrun.models.base import ModelInfo
-from teamrun.tools.schema import ParametersSchema, ToolSchema
+from teamrun.tools.schema import ToolSchema
 
 __all__ = ["StructuredCall", "answer_class", "repair_messages", "structured_call", "unfenced"]
 
-_TOOL: Final = "structured_answer"
 _FENCED: Final = r"(?si)\s*```(?:json)?\s*\n(.*?)\n\s*```\s*"
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
@@ -114,18 +114,14 @@ def structured_call(
         return StructuredCall(messages, {**arguments, "json_output": form})
     if tools and choice not in ("auto", "none"):
         return StructuredCall(messages, {**arguments})
-    schema = form.model_json_schema()
     if info["function_calling"] and info.get("forced_tool", True):
-        tool = ToolSchema(
-            name=_free_name(tools),
-            description="Gives your answer. Always call it to answer; do not answer with text.",
-            parameters=cast("ParametersSchema", schema),
-        )
+        tool = answer_tool(form)
+        tool["name"] = _free_name(tools)
         forced = "required" if tools and choice == "auto" else tool
         own = {"tools": [*tools, tool], "tool_choice": forced}
         return StructuredCall(messages, {**arguments, **own}, tool["name"])
     mode = {"json_output": True} if info["json_output"] and not tools else {}
-    return StructuredCall(_instructed(messages, schema), {**arguments, **mode})
+    return StructuredCall(_instructed(messages, form.model_json_schema()), {**arguments, **mode})
 
 
 def repair_messages(answer: str, misfits: Sequence[str], *, source: str) -> list[LLMMessage]:
@@ -151,7 +147,7 @@ def unfenced(text: str) -> str:
 
 
 def _free_name(tools: Sequence[ToolSchema]) -> str:
-    name, taken = _TOOL, {tool["name"] for tool in tools}
+    name, taken = ANSWER_TOOL, {tool["name"] for tool in tools}
     while name in taken:
         name += "_"
     return name
@@ -159,10 +155,7 @@ def _free_name(tools: Sequence[ToolSchema]) -> str:
 
 def _instructed(messages: list[LLMMessage], schema: JsonObject) -> list[LLMMessage]:
     """The messages with an instruction behind the system messages at their beginning."""
-    text = (
-        "Your answer is one JSON object and nothing else: no other text, no code fence. "
-        f"It fits this JSON Schema:\n{json.dumps(schema, ensure_ascii=False)}"
-    )
+    text = f"{AS_JSON} It fits this JSON Schema:\n{json.dumps(schema, ensure_ascii=False)}"
     count = 0
     while count < len(messages) and isinstance(messages[count], SystemMessage):
         count += 1
