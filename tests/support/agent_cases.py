@@ -68,6 +68,23 @@ AGENT_CASES = [
         contains="ran 7",
     ),
     case(
+        "a function as source",
+        [{"tool_calls": [{"name": "f", "arguments": {"a": 7}}]}],
+        tools=["inline_tools"],
+        agent={
+            "tools": [],
+            "inline_tools": [
+                {
+                    "name": "f",
+                    "description": "Add.",
+                    "source": "def f(a: int) -> int:\n    return a + 1",
+                }
+            ],
+        },
+        paid="called;",
+        contains="8",
+    ),
+    case(
         "a coder",
         ["Go"],
         tools=["run_code"],

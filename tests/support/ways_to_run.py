@@ -34,7 +34,7 @@ from pathlib import Path
 
 from teamrun import Response, TextMessage, ToolContext
 from teamrun.agents import AssistantAgent, BaseChatAgent
-from teamrun.code import CodeExecutionTool, CodeExecutor
+from teamrun.code import CodeExecutionTool, CodeExecutor, Execution
 from teamrun.conditions import MaxMessageTermination
 from teamrun.conditions.base import SimpleTermination
 from teamrun.messages import CodeResult, StopMessage, UserMessage
@@ -92,7 +92,16 @@ class Echoer(CodeExecutor):
         return CodeResult(int(failed), f"ran {code_blocks[-1].code}")
 
 
+class Isolated(Echoer):
+    is_isolated = True
+
+    async def execute(self, code_blocks, files=None, cancellation_token=None):
+        pay("called")
+        return Execution(CodeResult(0, ""), {"result.json": b'{"__teamrun_result__": 8}'})
+
+
 run_code = CodeExecutionTool(Echoer(), needs_approval=False)
+inline_tools = CodeExecutionTool(Isolated(), name="inline_tools")
 
 session = FunctionTool(Session(), name="session", description="Count.", session="stateful")
 

@@ -43,7 +43,17 @@ teams:
 """The example file shown when no file exists."""
 
 _KNOWN: Final = {
-    name: name for name in ("version", "models", "tools", "functions", "roles", "agents", "teams")
+    name: name
+    for name in (
+        "version",
+        "models",
+        "tools",
+        "inline_tools",
+        "functions",
+        "roles",
+        "agents",
+        "teams",
+    )
 }
 
 
@@ -119,6 +129,11 @@ class _File:
         version_is_known(top["version"], "/version", self._problems)
         offered = {entry.name: entry for entry in entry_point_tools()}
         own = read_tools(top["tools"], "/tools", offered, self._problems)
+        if top["inline_tools"] is not None:
+            # Imported late: few files allow source.
+            from teamrun.components.reading.code_execution import read_inline_tools
+
+            own += read_inline_tools(top["inline_tools"], "/inline_tools", self._problems)
         tools = ToolTable([*offered.values(), *own], folder=self._folder)
         profiles = read_profiles(
             top["models"],

@@ -6,6 +6,7 @@ from typing import Any, Final, Protocol, cast
 from teamrun.components.autogen.components import model_profile, read_tools, unwrap
 from teamrun.components.definitions.agents import (
     AssistantDefinition,
+    InlineToolDefinition,
     MemoryDefinition,
     UserProxyDefinition,
 )
@@ -99,7 +100,10 @@ def read_assistant(
     values["model"] = model_profile(
         fields.values.get("model"), pointer(where, "model_client"), scope, problems
     )
-    values["tools"] = read_tools(config, where, scope, problems)
+    tools = read_tools(config, where, scope, problems)
+    inline = tuple(tool for tool in tools if isinstance(tool, InlineToolDefinition))
+    values["tools"] = [tool for tool in tools if tool not in inline]
+    values |= {"inline_tools": inline} if inline else {}
     values["handoffs"] = read_handoffs(
         values.get("handoffs", []), fields.place("handoffs"), problems
     )

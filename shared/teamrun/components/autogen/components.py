@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, cast
 
 from teamrun.components.autogen.providers import KINDS, MODELS, UNSUPPORTED, Kind, Known
-from teamrun.components.definitions.base import BaseDelegateDefinition
+from teamrun.components.definitions.agents import INLINE_TOOLS, ToolOfAgent
 from teamrun.components.definitions.kinds import DELEGATES
 from teamrun.components.definitions.table import load
 from teamrun.components.reading.fields import as_list, as_object
@@ -133,7 +133,7 @@ def model_profile(raw: Any, where: str, scope: Scope, problems: Problems) -> str
 
 def read_tools(
     config: JsonMapping, where: str, scope: Scope, problems: Problems
-) -> list[str | BaseDelegateDefinition]:
+) -> list[ToolOfAgent]:
     """The tools of an agent component, from `workbench` (version 2) or `tools` (version 1).
 
     The name of a registered tool is accepted in place of a tool or a workbench.
@@ -159,7 +159,7 @@ class _ToolReader:
     def __init__(self, scope: Scope, problems: Problems) -> None:
         self._scope = scope
         self._problems = problems
-        self.tools: dict[str, str | BaseDelegateDefinition] = {}
+        self.tools: dict[str, ToolOfAgent] = {}
 
     def read(self, raw: Any, where: str) -> None:
         """A list of tools, or none."""
@@ -194,9 +194,7 @@ class _ToolReader:
             add_tool(self.tools, tool, where, self._problems)
 
 
-def _tool(
-    raw: Any, where: str, scope: Scope, problems: Problems
-) -> str | BaseDelegateDefinition | None:
+def _tool(raw: Any, where: str, scope: Scope, problems: Problems) -> ToolOfAgent | None:
     """The registered tool that a component stands for, or an agent or a team as a tool.
 
     None: a problem was added.
@@ -222,7 +220,13 @@ def _tool(
         detail = f"'name' must be the name of a registered tool; registered: {listed(scope.tools)}."
         problems.add(pointer(tool.where, "name"), "unknown_tool", detail)
         return None
-    if tool.config.get("source_code") is not None and name in scope.tools:
+    source = tool.config.get("source_code")
+    if source is not None and name not in scope.tools and INLINE_TOOLS in scope.tools:
+        # Imported late: few components have source that may be executed.
+        from teamrun.components.autogen.inline_tools import read_inline
+
+        return read_inline(tool.config, tool.where, problems)
+    if source is not None and name in scope.tools:
         detail = f"The source is ignored: {shown(name)} is the registered tool of that name."
         problems.warn(place, detail)
     return _registered(name, pointer(tool.where, "name"), scope, problems)

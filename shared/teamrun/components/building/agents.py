@@ -4,9 +4,11 @@ from teamrun import memory
 from teamrun.agents import AssistantAgent, BaseChatAgent, Handoff
 from teamrun.components.building.teams import TeamBuilder, build_context, given
 from teamrun.components.definitions.agents import (
+    INLINE_TOOLS,
     AssistantDefinition,
     CustomDefinition,
     HandoffDefinition,
+    InlineToolDefinition,
     MemoryDefinition,
 )
 from teamrun.components.definitions.base import BaseDelegateDefinition
@@ -49,7 +51,11 @@ def build_assistant(
     return AssistantAgent(
         definition.name,
         client,
-        tools=[_tool(each, path, builder) for each in definition.tools] or None,
+        tools=[
+            *(_tool(each, path, builder) for each in definition.tools),
+            *(_inline(each, path, builder) for each in definition.inline_tools or ()),
+        ]
+        or None,
         handoffs=[_handoff(each) for each in definition.handoffs] or None,
         **options,
     )
@@ -73,6 +79,13 @@ def _tool(given: str | BaseDelegateDefinition, path: str, builder: TeamBuilder) 
         return made
     made.needs_approval = True
     return builder.wiring.delegate(path, made, lambda _: made)
+
+
+def _inline(definition: InlineToolDefinition, path: str, builder: TeamBuilder) -> Tool:
+    # Imported late: few definitions have source.
+    from teamrun.components.building.code_execution import build_inline
+
+    return builder.wiring.tool(path, build_inline(definition, builder.needs.tool(INLINE_TOOLS)))
 
 
 def _memory(definition: MemoryDefinition) -> "memory.ListMemory":

@@ -4,10 +4,12 @@ from typing import Any
 
 from teamrun.code.tool import CodeExecutionTool
 from teamrun.components.building.operator_code import OperatorCode
+from teamrun.components.definitions.agents import InlineToolDefinition
 from teamrun.components.definitions.code_execution import CodeExecutionEntry
 from teamrun.errors import DefinitionError, SandboxUnavailable
+from teamrun.tools.base import Tool
 
-__all__ = ["build_code_execution"]
+__all__ = ["build_code_execution", "build_inline"]
 
 
 def build_code_execution(entry: CodeExecutionEntry, code: OperatorCode) -> CodeExecutionTool:
@@ -22,6 +24,35 @@ def build_code_execution(entry: CodeExecutionEntry, code: OperatorCode) -> CodeE
     tool = CodeExecutionTool(_executor(entry, code), language=entry.language, **options)
     if entry.on_unknown is not None:
         tool.on_unknown = entry.on_unknown
+    return tool
+
+
+def build_inline(definition: InlineToolDefinition, runner: Tool) -> Tool:
+    """A function that a definition brings along.
+
+    Args:
+        definition: The function.
+        runner: The tool that the operator registered for such functions.
+
+    Raises:
+        DefinitionError: That tool has no sandbox.
+    """
+    if not isinstance(runner, CodeExecutionTool) or not runner.executor.is_isolated:
+        raise DefinitionError(
+            f"The registered tool {runner.name!r} has no sandbox, so it cannot execute the source"
+            f" of {definition.name!r}; register a code_execution tool with 'executor: sandbox'.",
+            code="source_not_allowed",
+        )
+    # Imported late: few definitions have source.
+    from teamrun.code.inline import InlineTool
+
+    tool = InlineTool(
+        definition.source,
+        name=definition.name,
+        description=definition.description,
+        executor=runner.executor,
+    )
+    tool.needs_approval = runner.needs_approval
     return tool
 
 

@@ -1,13 +1,14 @@
 """Agents as data."""
 
 from string import Formatter
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from teamrun.components.definitions.base import (
     AgentName,
     BaseAgentDefinition,
+    BaseDelegateDefinition,
     BaseParticipantDefinition,
     DelegateDefinition,
     Link,
@@ -23,11 +24,14 @@ from teamrun.json_types import JsonObject
 from teamrun.models.scalars import Count, Seconds, Switch, Temperature
 
 __all__ = [
+    "INLINE_TOOLS",
     "AssistantDefinition",
     "CustomDefinition",
     "HandoffDefinition",
+    "InlineToolDefinition",
     "MemoryDefinition",
     "MemoryPieceDefinition",
+    "ToolOfAgent",
     "UserProxyDefinition",
 ]
 
@@ -64,6 +68,32 @@ def _usable(schema: JsonObject) -> JsonObject:
     return schema
 
 
+INLINE_TOOLS: Final = "inline_tools"
+"""The name of the registered tool that executes functions of definitions."""
+
+
+class InlineToolDefinition(Part):
+    """A function that the definition brings along as source; a sandbox executes it."""
+
+    name: ToolName
+    description: str = Field(min_length=1, max_length=10_000)
+    source: str = Field(min_length=1, max_length=65_536)
+    """Python: imports, and the function."""
+
+    @field_validator("source")
+    @classmethod
+    def _has_a_function(cls, source: str) -> str:
+        # Imported late: few definitions have source.
+        from teamrun.code.inline import signature
+
+        signature(source)
+        return source
+
+
+ToolOfAgent: TypeAlias = str | BaseDelegateDefinition | InlineToolDefinition
+"""A registered tool by its name, an agent or a team as a tool, or a function as source."""
+
+
 class AssistantDefinition(BaseAgentDefinition):
     """An agent that answers with a model and uses tools."""
 
@@ -76,6 +106,8 @@ class AssistantDefinition(BaseAgentDefinition):
     description: str | None = None
     tools: tuple[ToolName | DelegateDefinition, ...] = ()
     """Registered tools by name, and agents and teams as tools."""
+    inline_tools: tuple[InlineToolDefinition, ...] | None = Field(default=None, max_length=50)
+    """Functions as source, if the operator has a sandbox for them."""
     handoffs: tuple[HandoffDefinition, ...] = ()
     reflect_on_tool_use: Switch | None = None
     max_tool_iterations: Count = Field(default=1, le=1000)
@@ -95,6 +127,19 @@ class AssistantDefinition(BaseAgentDefinition):
     """How often the model may correct an answer that does not fit; None: twice."""
 
     inner_fields: ClassVar[tuple[str, ...]] = ("tools",)
+
+    @field_validator("inline_tools")
+    @classmethod
+    def _names_differ(
+        cls, inline: tuple[InlineToolDefinition, ...] | None, info: ValidationInfo
+    ) -> tuple[InlineToolDefinition, ...] | None:
+        tools: tuple[ToolName | BaseDelegateDefinition, ...] = info.data.get("tools", ())
+        taken = {each if isinstance(each, str) else each.tool_name for each in tools}
+        for each in inline or ():
+            if each.name in taken:
+                raise ValueError(f"the tool {each.name!r} occurs twice; give one another name")
+            taken.add(each.name)
+        return inline
 
     @field_validator("output_format")
     @classmethod
@@ -116,6 +161,7 @@ class AssistantDefinition(BaseAgentDefinition):
     def uses(self) -> Uses:
         """Its model and its registered tools."""
         names = tuple(each for each in self.tools if isinstance(each, str))
+        names += (INLINE_TOOLS,) if self.inline_tools else ()
         return Uses(models=(self.model,), tools=names)
 
     @property
@@ -136,7 +182,8 @@ class AssistantDefinition(BaseAgentDefinition):
     @property
     def tool_names(self) -> tuple[str, ...]:
         """The names of all its tools, as the model sees them."""
-        return tuple(each if isinstance(each, str) else each.tool_name for each in self.tools)
+        names = [each if isinstance(each, str) else each.tool_name for each in self.tools]
+        return (*names, *(each.name for each in self.inline_tools or ()))
 
     @property
     def hands_off(self) -> bool:

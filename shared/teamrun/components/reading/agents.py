@@ -7,6 +7,7 @@ from teamrun.components.definitions.agents import (
     AssistantDefinition,
     CustomDefinition,
     HandoffDefinition,
+    ToolOfAgent,
     UserProxyDefinition,
 )
 from teamrun.components.definitions.base import AgentDefinition, BaseDelegateDefinition
@@ -100,6 +101,8 @@ def read_assistant(
     scope.check_model(values.get("model"), fields.place("model"), problems)
     if values.get("tools") is not None:
         values["tools"] = _tools(values["tools"], fields.place("tools"), scope, problems)
+    if values.get("inline_tools"):
+        scope.check_source(fields.place("inline_tools"), problems)
     if values.get("handoffs") is not None:
         values["handoffs"] = read_handoffs(values["handoffs"], fields.place("handoffs"), problems)
     if values.get("model_context") is not None:
@@ -194,10 +197,8 @@ def _without_none(values: JsonMapping) -> JsonObject:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _tools(
-    raw: Any, where: str, scope: Scope, problems: Problems
-) -> list[str | BaseDelegateDefinition]:
-    tools: dict[str, str | BaseDelegateDefinition] = {}
+def _tools(raw: Any, where: str, scope: Scope, problems: Problems) -> list[ToolOfAgent]:
+    tools: dict[str, ToolOfAgent] = {}
     for index, item in enumerate(as_list(raw, where, problems, what="'tools'")):
         place = pointer(where, index)
         if isinstance(item, Mapping):

@@ -3,8 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from teamrun.components.definitions.agents import AssistantDefinition, HandoffDefinition
-from teamrun.components.definitions.base import BaseDelegateDefinition, ParticipantDefinition
+from teamrun.components.definitions.agents import (
+    AssistantDefinition,
+    HandoffDefinition,
+    InlineToolDefinition,
+    ToolOfAgent,
+)
+from teamrun.components.definitions.base import ParticipantDefinition
 from teamrun.components.definitions.table import MentionKind
 from teamrun.components.reading.problems import Problems, did_you_mean, listed, pointer, shown
 from teamrun.components.reading.scope import Member, UnreadDefinition
@@ -76,8 +81,8 @@ def check_mentions(
 
 
 def add_tool(
-    tools: dict[str, str | BaseDelegateDefinition],
-    tool: str | BaseDelegateDefinition,
+    tools: dict[str, ToolOfAgent],
+    tool: ToolOfAgent,
     where: str,
     problems: Problems,
 ) -> None:
@@ -91,7 +96,9 @@ def add_tool(
         tools[name] = tool
 
 
-def _name_of(tool: str | BaseDelegateDefinition) -> str:
+def _name_of(tool: ToolOfAgent) -> str:
+    if isinstance(tool, InlineToolDefinition):
+        return tool.name
     return tool if isinstance(tool, str) else tool.tool_name
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 from typing import Literal, NamedTuple
 
+from teamrun.components.definitions.agents import INLINE_TOOLS
 from teamrun.components.definitions.base import (
     BaseAgentDefinition,
     ParticipantDefinition,
@@ -142,6 +143,17 @@ class Scope(NamedTuple):
             "unknown_function",
             f"There is no function {shown(name)}.{hint} Registered: {listed(self.functions)}.",
         )
+
+    def check_source(self, where: str, problems: Problems) -> None:
+        """Add a problem if no tool is registered that executes the source of definitions."""
+        if INLINE_TOOLS not in self.tools and "tools" not in self.unread:
+            problems.add(
+                where,
+                "source_not_allowed",
+                "Source is not executed here: the operator has turned on no sandbox for it"
+                " ('inline_tools: sandbox' in teamrun.yaml). Name registered tools instead:"
+                f" {listed(self.tools)}.",
+            )
 
     def check_tool(self, name: object, where: str, problems: Problems) -> None:
         """Add a problem if the tool is not registered."""
