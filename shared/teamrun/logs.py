@@ -29,7 +29,7 @@ _NOISY = (
 )
 
 
-_REPEATING = ("azure.identity",)
+_REPEATING = ("azure.identity", "client", "mcp")
 """Their warnings repeat what a server wrote, secrets included; our errors have it without them."""
 
 

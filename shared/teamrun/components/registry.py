@@ -4,7 +4,6 @@ Above it: the HTTP API (resolve, validate, list), the engine and `build` (client
 it: `Profiles`, `ToolTable` and the readers. `config.load_registry` makes one of `teamrun.yaml`.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
@@ -15,7 +14,7 @@ from teamrun.components.building.models import Profiles
 from teamrun.components.building.tools import ToolTable
 from teamrun.components.definitions.base import BaseParticipantDefinition, TeamDefinition
 from teamrun.components.definitions.digest import digest as digest_of
-from teamrun.components.definitions.digest import version_of
+from teamrun.components.definitions.digest import request_key, version_of
 from teamrun.components.definitions.environment import expand, variables
 from teamrun.components.definitions.names import (
     agents_of,
@@ -51,6 +50,7 @@ if TYPE_CHECKING:  # what describes teams to clients is imported at first use: a
     from teamrun.agents.base import BaseChatAgent
     from teamrun.components.resources import ModelUse, Note, TeamSummary, Validation
     from teamrun.models.answers import Answers
+    from teamrun.tools.mcp.server import McpServer
 
 __all__ = ["Registry", "Resolved"]
 
@@ -58,9 +58,6 @@ __all__ = ["Registry", "Resolved"]
 PartT = TypeVar("PartT", bound=BaseParticipantDefinition)
 
 _MOST_RESOLUTIONS = 100
-
-_LARGEST_KEY = 50_000
-"""Characters of the largest definition whose resolution is kept."""
 
 
 class Resolved(NamedTuple):
@@ -127,6 +124,7 @@ class Registry:
         tools: Iterable[Tool] = (),
         agents: Mapping[str, MakeAgent] | None = None,
         functions: Mapping[str, Any] | None = None,
+        mcp_servers: "Iterable[McpServer]" = (),
     ) -> "Registry":
         """A registry of clients and tools that exist already: for scripts and tests.
 
@@ -136,12 +134,13 @@ class Registry:
             tools: Tools; their own names count.
             agents: Agent classes of your own by name.
             functions: Functions, classes of conditions, and functions that make teams, by name.
+            mcp_servers: MCP servers; their own names count.
 
         Raises:
             DefinitionError: A team is invalid; the pointer begins with its name.
         """
         profiles = Profiles({}, environ={}, clients=models)
-        table, own = ToolTable(tools=tools), CustomAgentTable(given=agents)
+        table, own = ToolTable(tools=tools, given=mcp_servers), CustomAgentTable(given=agents)
         own_functions = FunctionTable(given=functions)
         problems = Problems()
         read: dict[str, TeamDefinition] = {}
@@ -179,7 +178,7 @@ class Registry:
         Raises:
             DefinitionError: It is unknown or invalid; the pointer is into the request body.
         """
-        key = _key_of(team, team_spec, model)
+        key = request_key(team, team_spec, model)
         found = None if key is None else self._resolutions.get(key)
         if found is None:
             found = self._resolve(team, team_spec, model)
@@ -444,6 +443,14 @@ class Registry:
         """
         return self._tools.get(name)
 
+    def mcp_server(self, name: str) -> "McpServer":
+        """A registered MCP server; its sessions are opened at the first use.
+
+        Raises:
+            DefinitionError: There is none, or its settings are invalid.
+        """
+        return self._tools.server(name)
+
     def agent(self, agent: str, *, name: str, **options: Any) -> "BaseChatAgent":
         """A new agent of a registered class, imported at its first use.
 
@@ -503,7 +510,7 @@ class Registry:
         for table, names in zip(tables, (tools, agents, functions), strict=True):
             for name in sorted(names):
                 try:
-                    table.get(name)
+                    table.preload(name)
                 except DefinitionError as error:
                     found.append(Problem.of(error))
         return found
@@ -531,8 +538,9 @@ class Registry:
                 return value
 
     async def close(self) -> None:
-        """Close the model clients."""
+        """Close the model clients, and end the MCP servers."""
         await self._models.close()
+        await self._tools.close()
 
     def _read(
         self, team: str | None, spec: JsonMapping | None, problems: Problems
@@ -587,16 +595,3 @@ class Registry:
 
 def _team(definition: Any) -> TeamDefinition:
     return definition
-
-
-def _key_of(
-    team: str | None, team_spec: JsonMapping | None, model: str | None
-) -> tuple[str | None, str] | None:
-    """What a resolution is kept under; None if it is not kept."""
-    if team_spec is None or team is not None:
-        return (team, "") if team_spec is None else None
-    try:
-        key = json.dumps([team_spec, model], ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        return None
-    return (None, key) if len(key) <= _LARGEST_KEY else None

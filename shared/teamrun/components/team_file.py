@@ -1,8 +1,8 @@
 """`teamrun.yaml`, the operator's file: models, tools, roles, agents and teams of a service."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from teamrun.components.autogen.reader import DefinitionReader
 from teamrun.components.building.code_table import FunctionTable
@@ -24,6 +24,9 @@ from teamrun.components.reading.yaml_text import YamlText, load_yaml
 from teamrun.components.registry import Registry
 from teamrun.errors import DefinitionError
 from teamrun.json_types import JsonMapping, JsonObject
+
+if TYPE_CHECKING:  # few files have servers
+    from teamrun.components.definitions.mcp import McpServerEntry
 
 __all__ = ["FIRST_FILE", "TeamFile", "load_file", "load_registry"]
 
@@ -48,6 +51,7 @@ _KNOWN: Final = {
         "version",
         "models",
         "tools",
+        "mcp_servers",
         "inline_tools",
         "functions",
         "roles",
@@ -134,7 +138,12 @@ class _File:
             from teamrun.components.reading.code_execution import read_inline_tools
 
             own += read_inline_tools(top["inline_tools"], "/inline_tools", self._problems)
-        tools = ToolTable([*offered.values(), *own], folder=self._folder)
+        tools = ToolTable(
+            [*offered.values(), *own],
+            folder=self._folder,
+            servers=self._servers(top["mcp_servers"]),
+            environ=self._environ,
+        )
         profiles = read_profiles(
             top["models"],
             "/models",
@@ -145,7 +154,8 @@ class _File:
         self._profiles = {name: profile for name, profile in profiles.items() if profile}
         # A name defined in the file is known even if its definition is invalid.
         self._models = {*profiles, *self._keys(top["models"])}
-        self._tools = {*tools, *self._keys(top["tools"])}
+        servers = self._keys(top["mcp_servers"])
+        self._tools = {*tools, *self._keys(top["tools"]), *(f"mcp:{name}" for name in servers)}
         texts = self._variables({name: top[name] for name in ("roles", "agents", "teams")})
         self._raw_agents = self._map(top["agents"], "/agents")
         custom_agents = read_classes(self._raw_agents, "/agents", self._problems)
@@ -181,6 +191,14 @@ class _File:
             if member is not None
         }
 
+    def _servers(self, raw: Any) -> "Sequence[McpServerEntry]":
+        if raw is None:
+            return ()
+        # Imported late: few files have servers.
+        from teamrun.components.reading.mcp import read_servers
+
+        return read_servers(raw, "/mcp_servers", self._problems, folder=self._folder)
+
     def _functions(self, raw: Any) -> FunctionTable:
         is_used = any(isinstance(e, Mapping) and "function" in e for e in self._raw_teams.values())
         if raw is None and not is_used:
@@ -197,8 +215,10 @@ class _File:
         """The sections that are misspelt, or invalid without keys that give their names."""
         keyless = [
             name
-            for name in ("models", "tools", "functions", "roles", "agents", "teams")
-            if not isinstance(fields.values.get(name), dict) and self._problems.is_in(f"/{name}")
+            for name in _KNOWN
+            if name != "version"
+            and not isinstance(fields.values.get(name), dict)
+            and self._problems.is_in(f"/{name}")
         ]
         return fields.meant.union(keyless)
 

@@ -23,7 +23,7 @@ from teamrun.errors import DestinationRefused
 from teamrun.net.addresses import Address, read_address
 from teamrun.net.destinations import Destinations, Origin
 
-__all__ = ["Answer", "GuardedClient", "Resolve"]
+__all__ = ["Answer", "GuardedClient", "Resolve", "guarded_transport"]
 
 _LOOK_UPS = 8
 """Names that are looked up at the same time."""
@@ -60,16 +60,10 @@ class GuardedClient:
         verify: ssl.SSLContext | None = None,
     ) -> None:
         self._destinations = destinations
-        self._names = _Names()
-        pool = httpcore2.AsyncConnectionPool(
-            ssl_context=verify or httpx2.create_ssl_context(trust_env=False),
-            max_connections=None,
-            max_keepalive_connections=20,
-            keepalive_expiry=30,
-            network_backend=_CheckingBackend(destinations, resolve or self._names),
-        )
         self._client = httpx2.AsyncClient(
-            transport=_Transport(pool), follow_redirects=False, trust_env=False
+            transport=guarded_transport(destinations, resolve=resolve, verify=verify),
+            follow_redirects=False,
+            trust_env=False,
         )
 
     async def send(
@@ -110,7 +104,27 @@ class GuardedClient:
     async def close(self) -> None:
         """Close all connections."""
         await self._client.aclose()
-        self._names.close()
+
+
+def guarded_transport(
+    destinations: Destinations,
+    *,
+    resolve: Resolve | None = None,
+    verify: ssl.SSLContext | None = None,
+) -> httpx2.AsyncBaseTransport:
+    """A transport that connects to allowed addresses only; for a client of another library.
+
+    It does not check URLs as such: see `Destinations.check_url`.
+    """
+    names = _Names()
+    pool = httpcore2.AsyncConnectionPool(
+        ssl_context=verify or httpx2.create_ssl_context(trust_env=False),
+        max_connections=None,
+        max_keepalive_connections=20,
+        keepalive_expiry=30,
+        network_backend=_CheckingBackend(destinations, resolve or names),
+    )
+    return _Transport(pool, names)
 
 
 async def _read(response: httpx2.Response, most: int) -> tuple[bytes, bool]:
@@ -200,8 +214,9 @@ class _Transport(httpx2.AsyncBaseTransport):
     `httpx2.AsyncHTTPTransport` has no argument for a backend.
     """
 
-    def __init__(self, pool: httpcore2.AsyncConnectionPool) -> None:
+    def __init__(self, pool: httpcore2.AsyncConnectionPool, names: _Names) -> None:
         self._pool = pool
+        self._names = names
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send one request."""
@@ -226,6 +241,7 @@ class _Transport(httpx2.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close all connections."""
         await self._pool.aclose()
+        self._names.close()
 
 
 class _Body(httpx2.AsyncByteStream):

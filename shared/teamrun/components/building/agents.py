@@ -16,6 +16,7 @@ from teamrun.components.definitions.kinds import DELEGATES
 from teamrun.components.definitions.table import load
 from teamrun.json_types import JsonObject
 from teamrun.tools.base import Tool
+from teamrun.tools.workbench import StaticStreamWorkbench, Workbench
 
 __all__ = ["build_assistant", "build_custom"]
 
@@ -48,14 +49,18 @@ def build_assistant(
         options |= given(output_repairs=definition.output_repairs)
     if definition.memory:
         options["memory"] = [_memory(each) for each in definition.memory]
+    tools = [
+        *(_tool(each, path, builder) for each in definition.tools),
+        *(_inline(each, path, builder) for each in definition.inline_tools or ()),
+    ]
+    if definition.workbench:
+        # An agent has tools or workbenches, so its own tools become the first workbench.
+        own = [StaticStreamWorkbench(tools)] if tools else []
+        options["workbench"], tools = [*own, *_workbenches(definition, path, builder)], []
     return AssistantAgent(
         definition.name,
         client,
-        tools=[
-            *(_tool(each, path, builder) for each in definition.tools),
-            *(_inline(each, path, builder) for each in definition.inline_tools or ()),
-        ]
-        or None,
+        tools=tools or None,
         handoffs=[_handoff(each) for each in definition.handoffs] or None,
         **options,
     )
@@ -69,6 +74,15 @@ def build_custom(definition: CustomDefinition, path: str, builder: TeamBuilder) 
         options["model_client"] = builder.wiring.inner_model(path, profile, client)
     agent = builder.needs.agent(definition.agent, name=definition.name, **options)
     return builder.wiring.agent(path, agent)
+
+
+def _workbenches(
+    definition: AssistantDefinition, path: str, builder: TeamBuilder
+) -> list[Workbench]:
+    return [
+        builder.wiring.workbench(path, builder.needs.mcp_server(each.server), each)
+        for each in definition.workbench or ()
+    ]
 
 
 def _tool(given: str | BaseDelegateDefinition, path: str, builder: TeamBuilder) -> Tool:

@@ -77,6 +77,14 @@ class CodeTable(Collection[str]):
             raise self.fault(name, str(error)) from error
         return self._found.setdefault(name, found)
 
+    def preload(self, name: str) -> None:
+        """Import the code of that name.
+
+        Raises:
+            DefinitionError: It cannot be imported.
+        """
+        self.get(name)
+
     def fault(self, name: str, what: str) -> DefinitionError:
         """An error in the code of that name, with its place in the file."""
         entry = self._entries.get(name) or CodeEntry(name=name, target=name)

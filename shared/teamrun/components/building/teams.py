@@ -5,7 +5,7 @@ to a `Wiring` with the path of the agent that uses it.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from teamrun.agents.base import BaseChatAgent
 from teamrun.components.building.conditions import build_condition
@@ -28,6 +28,9 @@ from teamrun.models.base import ChatCompletionClient
 from teamrun.models.with_arguments import with_arguments
 from teamrun.teams import BaseGroupChat, RoundRobinGroupChat
 from teamrun.tools.base import StreamTool, Tool
+
+if TYPE_CHECKING:  # few teams use a server
+    from teamrun.tools.mcp.server import McpServer
 
 __all__ = [
     "Needs",
@@ -55,6 +58,10 @@ class Needs(Protocol):
 
     def tool(self, name: str) -> Tool:
         """A registered tool."""
+        ...
+
+    def mcp_server(self, name: str) -> "McpServer":
+        """A registered MCP server."""
         ...
 
     def agent(self, agent: str, *, name: str, **options: Any) -> BaseChatAgent:

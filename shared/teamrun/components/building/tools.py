@@ -2,7 +2,7 @@
 
 import inspect
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from importlib import metadata
 from pathlib import Path
@@ -18,8 +18,11 @@ from teamrun.json_types import JsonObject
 from teamrun.tools.base import StreamTool, Tool
 from teamrun.tools.function import FunctionTool
 
-if TYPE_CHECKING:  # few files have a tool with a cache
+if TYPE_CHECKING:  # few files have a tool with a cache, or a server
+    from teamrun.components.building.mcp import McpServers
+    from teamrun.components.definitions.mcp import McpServerEntry
     from teamrun.tools.cached import ResultCache
+    from teamrun.tools.mcp.server import McpServer
 
 __all__ = ["ENTRY_POINTS", "ToolTable", "build_function", "entry_point_tools"]
 
@@ -41,7 +44,13 @@ class ToolTable(Collection[str]):
         *,
         folder: Path | None = None,
         tools: Iterable[Tool] = (),
+        servers: "Sequence[McpServerEntry]" = (),
+        given: "Iterable[McpServer]" = (),
+        environ: Mapping[str, str] | None = None,
     ) -> None:
+        given = tuple(given)
+        self.servers = _servers(servers, given, environ or {}) if servers or given else None
+        """The MCP servers, which are sets of tools; None: there is none."""
         self._entries = {entry.name: entry for entry in entries}
         self._code = OperatorCode(folder)
         self._given = {tool.name: tool for tool in tools}
@@ -51,20 +60,52 @@ class ToolTable(Collection[str]):
         self._cache: ResultCache | None = None
 
     def __iter__(self) -> Iterator[str]:
-        return iter({**self._entries, **self._given})
+        return iter({**self._entries, **self._given, **dict.fromkeys(self.servers or ())})
 
     def __len__(self) -> int:
-        return len({**self._entries, **self._given})
+        return sum(1 for _ in self)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries or name in self._given
+        if name in self._entries or name in self._given:
+            return True
+        return self.servers is not None and name in self.servers
 
     def digest(self, name: str) -> str:
         """The digest of a tool's registration; its code is the operator's to version."""
         if name in self._given:
             tool = self._given[name]
             return digest({**tool.schema, **_conduct_of(tool)})
+        if self.servers is not None and name in self.servers:
+            return self.servers.digest(name)
         return digest(self._entries[name].content())
+
+    def server(self, name: str) -> "McpServer":
+        """The MCP server of that name.
+
+        Raises:
+            DefinitionError: There is none, or its settings are invalid.
+        """
+        if self.servers is None:
+            raise DefinitionError(
+                f"There is no MCP server {name!r}: none is registered.", code="unknown_tool"
+            )
+        return self.servers.get(name)
+
+    async def close(self) -> None:
+        """End the MCP servers."""
+        if self.servers is not None:
+            await self.servers.close()
+
+    def preload(self, name: str) -> None:
+        """Import what the name stands for; an MCP server is not started.
+
+        Raises:
+            DefinitionError: It cannot be imported.
+        """
+        if self.servers is not None and name in self.servers:
+            self.servers.check(name)
+        else:
+            self.get(name)
 
     def get(self, name: str) -> Tool:
         """The tool of that name.
@@ -104,6 +145,15 @@ class ToolTable(Collection[str]):
         except UsageError as error:
             where = entry.where + "/cache_results" if entry.where else ""
             raise DefinitionError(error.message, pointer=where) from error
+
+
+def _servers(
+    entries: "Sequence[McpServerEntry]", given: "Sequence[McpServer]", environ: Mapping[str, str]
+) -> "McpServers":
+    # Imported late: few files have servers.
+    from teamrun.components.building.mcp import McpServers
+
+    return McpServers(entries, given=given, environ=environ)
 
 
 def build_function(entry: ToolEntry, code: OperatorCode) -> Tool:

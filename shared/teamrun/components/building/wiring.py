@@ -17,7 +17,10 @@ from teamrun.tools.function import FunctionTool
 from teamrun.tools.own_state import OwnStateTool
 
 if TYPE_CHECKING:  # a team without such a tool does not need its module
+    from teamrun.components.definitions.mcp import McpWorkbenchDefinition
     from teamrun.tools.agent_tool import TaskRunnerTool
+    from teamrun.tools.mcp.server import McpServer
+    from teamrun.tools.workbench import Workbench
 
 __all__ = ["InputFunc", "PlainWiring", "Wiring"]
 
@@ -41,6 +44,12 @@ class Wiring(Protocol):
 
     def tool(self, path: str, tool: Tool) -> Tool:
         """A tool of the agent at `path`."""
+        ...
+
+    def workbench(
+        self, path: str, server: "McpServer", definition: "McpWorkbenchDefinition"
+    ) -> "Workbench":
+        """Tools of an MCP server for the agent at `path`."""
         ...
 
     def delegate(
@@ -85,6 +94,17 @@ class PlainWiring:
     def tool(self, path: str, tool: Tool) -> Tool:
         """The tool with a state of this agent; the agent asks on the terminal for approval."""
         return OwnStateTool(tool, path=path) if isinstance(tool, FunctionTool) else tool
+
+    def workbench(
+        self, path: str, server: "McpServer", definition: "McpWorkbenchDefinition"
+    ) -> "Workbench":
+        """The tools; the agent asks on the terminal for approval."""
+        # Imported late: few teams use a server.
+        from teamrun.tools.mcp.workbench import ServerWorkbench
+
+        return ServerWorkbench(
+            server, only=definition.tools, overrides=definition.tool_overrides or {}
+        )
 
     def delegate(
         self, path: str, tool: "TaskRunnerTool", copied: "Callable[[Wiring], TaskRunnerTool]"

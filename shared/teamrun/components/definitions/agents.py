@@ -20,6 +20,7 @@ from teamrun.components.definitions.base import (
     Uses,
 )
 from teamrun.components.definitions.contexts import ContextDefinition
+from teamrun.components.definitions.mcp import McpWorkbenchDefinition
 from teamrun.json_types import JsonObject
 from teamrun.models.scalars import Count, Seconds, Switch, Temperature
 
@@ -108,6 +109,8 @@ class AssistantDefinition(BaseAgentDefinition):
     """Registered tools by name, and agents and teams as tools."""
     inline_tools: tuple[InlineToolDefinition, ...] | None = Field(default=None, max_length=50)
     """Functions as source, if the operator has a sandbox for them."""
+    workbench: tuple[McpWorkbenchDefinition, ...] | None = None
+    """Sets of tools besides `tools`: those of MCP servers."""
     handoffs: tuple[HandoffDefinition, ...] = ()
     reflect_on_tool_use: Switch | None = None
     max_tool_iterations: Count = Field(default=1, le=1000)
@@ -162,7 +165,8 @@ class AssistantDefinition(BaseAgentDefinition):
         """Its model and its registered tools."""
         names = tuple(each for each in self.tools if isinstance(each, str))
         names += (INLINE_TOOLS,) if self.inline_tools else ()
-        return Uses(models=(self.model,), tools=names)
+        sets = tuple(each.registered for each in self.workbench or ())
+        return Uses(models=(self.model,), tools=(*names, *sets))
 
     @property
     def inner(self) -> tuple[BaseParticipantDefinition, ...]:
@@ -181,9 +185,10 @@ class AssistantDefinition(BaseAgentDefinition):
 
     @property
     def tool_names(self) -> tuple[str, ...]:
-        """The names of all its tools, as the model sees them."""
+        """The names of its tools as the model sees them, and its MCP servers."""
         names = [each if isinstance(each, str) else each.tool_name for each in self.tools]
-        return (*names, *(each.name for each in self.inline_tools or ()))
+        names += [each.name for each in self.inline_tools or ()]
+        return (*names, *(each.registered for each in self.workbench or ()))
 
     @property
     def hands_off(self) -> bool:

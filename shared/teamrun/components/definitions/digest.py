@@ -6,9 +6,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from teamrun.json_types import JsonMapping
 from teamrun.messages.recordable import encodable
 
-__all__ = ["canonical_json", "digest", "version_of"]
+__all__ = ["canonical_json", "digest", "request_key", "version_of"]
+
+_LARGEST_KEY = 50_000
+"""Characters of the largest definition whose resolution is kept."""
 
 
 def canonical_json(value: Any) -> bytes:
@@ -30,3 +34,16 @@ def digest(value: Any) -> str:
 def version_of(digest: str) -> str:
     """The short form of a digest that identifies a version of a team."""
     return digest[:12]
+
+
+def request_key(
+    team: str | None, team_spec: JsonMapping | None, model: str | None
+) -> tuple[str | None, str] | None:
+    """What the resolution of a request is kept under; None if it is not kept."""
+    if team_spec is None or team is not None:
+        return (team, "") if team_spec is None else None
+    try:
+        key = json.dumps([team_spec, model], ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return (None, key) if len(key) <= _LARGEST_KEY else None

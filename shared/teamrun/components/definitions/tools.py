@@ -34,7 +34,7 @@ TOOLS: Final[Mapping[str, ToolKind]] = {
 }
 """The kinds of tools by their type."""
 
-PLANNED_TOOLS: Final = frozenset({"http", "mcp"})
+PLANNED_TOOLS: Final = frozenset({"http"})
 """Kinds of tools that are known, but not available in this release."""
 
 

@@ -103,6 +103,12 @@ def read_assistant(
         values["tools"] = _tools(values["tools"], fields.place("tools"), scope, problems)
     if values.get("inline_tools"):
         scope.check_source(fields.place("inline_tools"), problems)
+    if values.get("workbench") is not None:
+        # Imported late: few agents have a workbench.
+        from teamrun.components.reading.mcp import read_workbenches
+
+        place = fields.place("workbench")
+        values["workbench"] = read_workbenches(values["workbench"], place, scope, problems)
     if values.get("handoffs") is not None:
         values["handoffs"] = read_handoffs(values["handoffs"], fields.place("handoffs"), problems)
     if values.get("model_context") is not None:

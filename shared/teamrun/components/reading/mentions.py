@@ -9,7 +9,8 @@ from teamrun.components.definitions.agents import (
     InlineToolDefinition,
     ToolOfAgent,
 )
-from teamrun.components.definitions.base import ParticipantDefinition
+from teamrun.components.definitions.base import BaseDelegateDefinition, ParticipantDefinition
+from teamrun.components.definitions.mcp import SERVER_PREFIX
 from teamrun.components.definitions.table import MentionKind
 from teamrun.components.reading.problems import Problems, did_you_mean, listed, pointer, shown
 from teamrun.components.reading.scope import Member, UnreadDefinition
@@ -60,6 +61,7 @@ def check_mentions(
     agents = [heard for member in members for heard in _heard(member.definition)]
     unread = [agent for agent in agents if isinstance(agent, UnreadDefinition)]
     has_custom_agents = any(agent.uses.agents or agent.has_unseen_agents for agent in agents)
+    has_servers = any(name.startswith(SERVER_PREFIX) for a in agents for name in a.uses.tools)
     known = _known(agents)
     known["speaker"] = {name for member in members for name in _names_in(member.definition)}
     all_known = {kind: listed(names) for kind, names in known.items()} if mentions else {}
@@ -73,6 +75,8 @@ def check_mentions(
         detail = _REMEDIES[mention.kind].format(
             name=shown(mention.name), hint=hint, known=all_known[mention.kind]
         )
+        if has_servers and mention.kind == "function":  # its tools are not known here
+            continue
         if has_custom_agents or (exported and mention.kind != "speaker"):
             problems.warn(mention.where, detail)
         else:
@@ -151,7 +155,8 @@ def _names_in(part: ParticipantDefinition) -> Iterator[str]:
 def _known(agents: Sequence[ParticipantDefinition]) -> dict[MentionKind, set[str]]:
     assistants = [agent for agent in agents if isinstance(agent, AssistantDefinition)]
     handoffs = [handoff for agent in assistants for handoff in agent.handoffs]
-    tools = {tool for agent in agents for tool in agent.uses.tools}
+    used = {tool for agent in agents for tool in agent.uses.tools}
+    tools = {tool for tool in used if not tool.startswith(SERVER_PREFIX)}
     tools |= {tool for agent in assistants for tool in agent.tool_names}
     return {
         # The messages of an inner team carry the names of its agents, not its own.

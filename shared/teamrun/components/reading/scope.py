@@ -8,6 +8,7 @@ from teamrun.components.definitions.base import (
     BaseAgentDefinition,
     ParticipantDefinition,
 )
+from teamrun.components.definitions.mcp import SERVER_PREFIX
 from teamrun.components.reading.problems import Problems, did_you_mean, listed, shown
 from teamrun.json_types import JsonMapping
 
@@ -154,6 +155,29 @@ class Scope(NamedTuple):
                 " ('inline_tools: sandbox' in teamrun.yaml). Name registered tools instead:"
                 f" {listed(self.tools)}.",
             )
+
+    @property
+    def servers(self) -> list[str]:
+        """The registered MCP servers, which are sets of tools."""
+        return [
+            name.removeprefix(SERVER_PREFIX)
+            for name in self.tools
+            if name.startswith(SERVER_PREFIX)
+        ]
+
+    @property
+    def known_servers(self) -> str:
+        """The registered MCP servers, as a sentence."""
+        return f"Registered: {listed(self.servers)}."
+
+    def check_server(self, name: object, where: str, problems: Problems) -> None:
+        """Add a problem if the MCP server is not registered."""
+        if not isinstance(name, str) or problems.is_in(where) or "mcp_servers" in self.unread:
+            return
+        if f"{SERVER_PREFIX}{name}" not in self.tools:
+            hint = did_you_mean(name, self.servers)
+            detail = f"There is no MCP server {shown(name)}.{hint} {self.known_servers}"
+            problems.add(where, "unknown_tool", detail)
 
     def check_tool(self, name: object, where: str, problems: Problems) -> None:
         """Add a problem if the tool is not registered."""

@@ -117,6 +117,13 @@ def _function(
 
 
 def _note_type(kind: Any, where: str, problems: Problems) -> None:
+    if kind == "mcp":
+        detail = (
+            "'type': an MCP server is registered under 'mcp_servers', and an agent gets its tools"
+            " by 'workbench'."
+        )
+        problems.add(where, "invalid_definition", detail)
+        return
     if isinstance(kind, str) and kind in PLANNED_TOOLS:
         detail = f"'type': {kind!r} is not available yet; tools of type 'function' are."
         problems.add(where, "not_available_yet", detail)

@@ -33,11 +33,14 @@ __all__ = ["ApprovedDelegate", "JournaledTool"]
 class JournaledTool(Tool):
     """A tool of one agent of one run; its value is the text that the model receives."""
 
-    def __init__(self, tool: Tool, journal: Journal, *, path: str) -> None:
+    def __init__(
+        self, tool: Tool, journal: Journal, *, path: str, session_of: str | None = None
+    ) -> None:
         super().__init__(tool.name, tool.description)
         self._inner = tool
         self._journal = journal
         self._path = path
+        self._session_of = session_of or path  # the stateful tools of an agent share one
 
     @property
     def schema(self) -> ToolSchema:
@@ -87,9 +90,9 @@ class JournaledTool(Tool):
             self._path, "tool", self.name, position, perform, arguments_digest=digest
         )
         if record.error is not None and record.error.code == SessionLost.code:
-            self._journal.tools.sessions.pop(self._path, None)
+            self._journal.tools.sessions.pop(self._session_of, None)
         elif self._inner.session == "stateful":
-            self._journal.tools.sessions.setdefault(self._path, False)  # of a replayed call
+            self._journal.tools.sessions.setdefault(self._session_of, False)  # of a replayed call
         return record
 
     async def _ask(self, prompt: str, *decisions: Decision) -> CallRecord:
@@ -128,7 +131,7 @@ class JournaledTool(Tool):
         Raises:
             SessionLost: The session was in another process.
         """
-        if not self._journal.tools.sessions.setdefault(self._path, True):
+        if not self._journal.tools.sessions.setdefault(self._session_of, True):
             raise SessionLost(
                 f"The session of {self.name} was lost with its worker; the next call starts a new "
                 "one."

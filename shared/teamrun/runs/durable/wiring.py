@@ -22,7 +22,10 @@ from teamrun.runs.engine.protocol import Question
 from teamrun.tools.base import Tool
 
 if TYPE_CHECKING:  # a team without such a tool does not need its module
+    from teamrun.components.definitions.mcp import McpWorkbenchDefinition
     from teamrun.tools.agent_tool import TaskRunnerTool
+    from teamrun.tools.mcp.server import McpServer
+    from teamrun.tools.workbench import Workbench
 
 __all__ = ["JournalWiring"]
 
@@ -69,6 +72,21 @@ class JournalWiring:
     def tool(self, path: str, tool: Tool) -> Tool:
         """A tool whose calls are recorded."""
         return JournaledTool(tool, self._journal, path=path)
+
+    def workbench(
+        self, path: str, server: "McpServer", definition: "McpWorkbenchDefinition"
+    ) -> "Workbench":
+        """The tools of an MCP server: the list and each call are recorded."""
+        # Imported late: few teams use a server.
+        from teamrun.runs.durable.workbench import JournaledWorkbench
+
+        return JournaledWorkbench(
+            server,
+            self._journal,
+            path=path,
+            only=definition.tools,
+            overrides=definition.tool_overrides or {},
+        )
 
     def delegate(
         self, path: str, tool: "TaskRunnerTool", copied: "Callable[[Wiring], TaskRunnerTool]"

@@ -256,6 +256,7 @@ class Journal:
     def close(self) -> None:
         """Cancel the tasks of run code; calls that they still request are refused."""
         self.closed = True
+        self.tools.close()
         self.loop.close()
         self.pending.clear()
         self.fresh.clear()

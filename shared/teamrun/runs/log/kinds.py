@@ -58,6 +58,7 @@ CALL_KINDS: Final[dict[str, CallKind]] = {
     "input": CallKind(is_question=True),
     "agent": CallKind(has_calls_inside=True),
     "thread": CallKind(is_silent=True),
+    "list": CallKind(is_silent=True),
 }
 """By the name that identifies a kind in ids (`{agent path}/{kind}:{k}`), records and events."""
 
