@@ -182,6 +182,8 @@ def main() -> None:
         sys.stdout.write("usage: server FOLDER\n")
         sys.stdout.flush()
         sys.exit(2)
+    if kind == "reduced":  # it lists one tool, and has all of them
+        del TOOLS[1:]
     note("started")
     for line in sys.stdin:
         answer(json.loads(line))

@@ -1,11 +1,15 @@
 """Rows of the table of features: teams, conditions, contexts and options of a model's agent."""
 
 import json
+import sys
+from pathlib import Path
 from typing import Any
 
 from tests.support.ways_to_run import calls, case
 
 __all__ = ["TEAM_CASES"]
+
+SERVER = [sys.executable, str(Path(__file__).with_name("mcp_stdio.py"))]
 
 NESTED = {"type": "round_robin_group_chat", "agents": ["b"], "max_turns": 2}
 SELECTOR = {"type": "selector_group_chat", "model": "m"}
@@ -149,6 +153,22 @@ TEAM_CASES = [
         team={"agents": ["desk"], "max_turns": 1},
         paid="1;",
         contains="paid 1!",
+    ),
+    case(
+        "a workbench",
+        [calls("pay", euros=1), calls("plus", a=1, b=2)],
+        tools=["pay"],
+        servers={"ours": {"command": SERVER}},
+        agent={
+            "workbench": {
+                "server": "ours",
+                "tools": ["add"],
+                "tool_overrides": {"add": {"name": "plus", "description": "Adds."}},
+            }
+        },
+        team={"max_turns": 2},
+        paid="1;",
+        contains="3",
     ),
     stops("max_messages", {"type": "max_messages", "max_messages": 3}),
     stops(

@@ -215,6 +215,8 @@ class Case:
     """Agents that are members of other teams alone."""
     teams: dict[str, Any] = field(default_factory=dict[str, Any])
     """Further teams."""
+    servers: dict[str, Any] = field(default_factory=dict[str, Any])
+    """MCP servers."""
     functions: tuple[str, ...] = ()
     """Functions and classes of the module that are registered under their own names."""
     output: str | None = None
@@ -248,6 +250,7 @@ def written(case: Case, folder: Path) -> Path:
         "version": 1,
         "models": {"m": {"type": "scripted", "script": case.script}},
         "tools": case.tools,
+        "mcp_servers": case.servers,
         "functions": {name: {"function": f"case_tools:{name}"} for name in case.functions},
         "agents": {**case.agents, **case.extra},
         "teams": {"t": case.team, **case.teams},

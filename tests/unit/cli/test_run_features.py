@@ -14,6 +14,7 @@ from tests.support.ways_to_run import Case, check_same_in_every_way, written
 from teamrun.components.definitions.agents import HandoffDefinition
 from teamrun.components.definitions.contexts import ContextDefinition
 from teamrun.components.definitions.kinds import AGENTS, CONDITIONS, DELEGATES, TEAMS
+from teamrun.components.definitions.mcp import McpWorkbenchDefinition
 from teamrun.components.definitions.tools import ToolEntry
 from teamrun.components.team_file import load_registry
 
@@ -55,7 +56,7 @@ def test_every_feature_of_definitions_has_a_row(tmp_path: Path) -> None:
 
 
 def _models() -> Iterator[type[BaseModel]]:
-    yield from (HandoffDefinition, ContextDefinition)
+    yield from (HandoffDefinition, ContextDefinition, McpWorkbenchDefinition)
     for table in (AGENTS, TEAMS, CONDITIONS, DELEGATES):
         yield from (kind.model for kind in table)
 

@@ -72,6 +72,8 @@ class Connection:
         self._client: Client | None = None
         self.changes = 0
         """How often the server has said that its tools have changed."""
+        self.has_listed = False
+        """Its client has seen all tools."""
         self.is_lost = False
         """It takes no more requests."""
 

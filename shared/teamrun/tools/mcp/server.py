@@ -117,14 +117,7 @@ class McpServer:
         Raises:
             McpServerError: It cannot be reached, or refuses.
         """
-
-        async def act(client: "Client") -> "list[mcp_types.Tool]":
-            def ask(cursor: str | None) -> "Awaitable[mcp_types.ListToolsResult]":
-                return client.list_tools(cursor=cursor)
-
-            return [tool for page in await _pages(ask) for tool in page.tools]
-
-        return await self.ask(act, owner=owner, what="list its tools", again=True)
+        return await self.ask(_all_tools, owner=owner, what="list its tools", again=True)
 
     def listed(self, tool: "mcp_types.Tool") -> ListedTool:
         """A tool as a run records it."""
@@ -189,7 +182,9 @@ class McpServer:
             )
 
         what = f"call {name!r}"
-        result = await self.ask(act, owner=owner, what=what, again=effects != "write")
+        result = await self.ask(
+            act, owner=owner, what=what, again=effects != "write", needs_list=True
+        )
         most = self.conduct.most_characters
         return tool_result(name, result, server=self.name, most_characters=most)
 
@@ -200,6 +195,7 @@ class McpServer:
         owner: object = None,
         what: str,
         again: bool = False,
+        needs_list: bool = False,
     ) -> T:
         """Make a request.
 
@@ -208,6 +204,8 @@ class McpServer:
             owner: Whose session it is, for a stateful server.
             what: What the server is asked to do, for an error.
             again: Whether it may be made a second time if the shared session is lost meanwhile.
+            needs_list: Whether the SDK has to know the tools, to check results by their schemas.
+                It would ask for the first page at each call of a tool that is not on it.
 
         Raises:
             McpServerError: The server cannot be reached, or refuses.
@@ -221,6 +219,9 @@ class McpServer:
         seconds = self.conduct.call_seconds or call_seconds(self.params)
         try:
             with connection.use() as client:
+                if needs_list and not connection.has_listed:
+                    await within(seconds, _all_tools(client))
+                    connection.has_listed = True
                 return await within(seconds, _awaited(act, client))
         except Expired as error:
             if owner is None:  # it may hang for all
@@ -233,7 +234,7 @@ class McpServer:
                 raise self._refused(what, error) from error
             connection.retire()
             if again and owner is None:
-                return await self.ask(act, owner=owner, what=what)
+                return await self.ask(act, owner=owner, what=what, needs_list=needs_list)
             self._raise_lost(owner, what, error)
         except Exception as error:  # the answer has another form, or the SDK does not know it
             raise self._refused(what, error) from error
@@ -320,17 +321,17 @@ async def _awaited(act: "Callable[[Client], Awaitable[T]]", client: "Client") ->
     return await act(client)
 
 
-async def _pages(ask: Callable[[str | None], Awaitable[Any]]) -> list[Any]:
-    """All pages of a list."""
-    pages: list[Any] = []
+async def _all_tools(client: "Client") -> "list[mcp_types.Tool]":
+    """The tools of all pages."""
+    tools: list[mcp_types.Tool] = []
     cursor: str | None = None
     for _ in range(_MOST_PAGES):
-        page = await ask(cursor)
-        pages.append(page)
+        page = await client.list_tools(cursor=cursor)
+        tools += page.tools
         cursor = page.next_cursor
         if cursor is None:
             break
-    return pages
+    return tools
 
 
 def _effects(annotations: "mcp_types.ToolAnnotations | None") -> Effects:
