@@ -163,7 +163,8 @@ def answer(message: dict[str, Any]) -> None:
             error = {"code": -32602, "message": f"No such tool; the key is {secret}"}
             send({"id": id, "error": error})
         case "tools/call":
-            name, arguments = params["name"], params.get("arguments") or {}
+            name = params["name"]
+            arguments: dict[str, Any] = params.get("arguments") or {}
             result = call(name, arguments, params.get("_meta") or {})
             send({"id": id, "result": result})
         case _ if id is not None and method:

@@ -30,7 +30,7 @@ from teamrun.webhooks.requests import WebhookRequest
 from teamrun_api.bodies import parse_body
 from teamrun_api.schemas import CancelRequest, ResumeRequest, ValidateRequest
 
-SECTIONS = {"version", "models", "tools", "functions", "agents", "teams"}
+SECTIONS = {"version", "models", "tools", "mcp_servers", "functions", "agents", "teams"}
 ENVIRON = {"COMPANY": "Example"}
 BODIES = {
     "POST /v1/runs": RunRequest,
@@ -139,6 +139,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    # Servers of pages are started with `python`, as in a virtual environment that is active.
+    monkeypatch.setenv(
+        "PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    )
     return tmp_path
 
 

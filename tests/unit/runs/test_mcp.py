@@ -163,7 +163,7 @@ async def test_a_session_belongs_to_its_run_and_ends_with_it(tmp_path: Path) -> 
         ref = await cluster.submit()
         assert await cluster.execute(ref) is Finish.ENDED
         assert await cluster.results(ref) == expected
-        assert cluster.server._connections == {}
+        assert cluster.server.sessions == 0
     await until(lambda: cluster.made.count("ended") == 2)
 
 
@@ -234,5 +234,5 @@ async def test_a_cancelled_run_ends_its_call_and_its_server(tmp_path: Path) -> N
         await cluster.service.cancel(TENANT, ref.run_id)
         assert await asyncio.wait_for(task, 50) is Finish.ENDED
     assert (await cluster.service.get(TENANT, ref.run_id)).status == "cancelled"
-    assert cluster.server._connections == {}
+    assert cluster.server.sessions == 0
     await cluster.server.aclose()

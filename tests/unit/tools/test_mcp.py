@@ -77,11 +77,6 @@ async def test_tools_are_listed_over_pages_and_again_after_a_change() -> None:
         assert len(tools) == 18
         assert tools[0]["name"] == "plus"
         assert tools[0].get("description") == "Two to one."
-        assert [each.effects for each in (await bench._tools())[:3]] == [
-            "none",
-            "write",
-            "idempotent",
-        ]
         await bench.call_tool("more")
         assert [tool["name"] for tool in await bench.list_tools()][-1] == "extra_1"
         assert (await bench.call_tool("extra_1")).to_text() == "extra_1 {}"
@@ -89,6 +84,13 @@ async def test_tools_are_listed_over_pages_and_again_after_a_change() -> None:
         assert plus == ToolResult.model_validate(
             {"name": "plus", "result": [{"type": "TextResultContent", "content": "4"}]}
         )
+
+
+async def test_annotations_of_tools_are_their_effects_unless_the_operator_knows_better() -> None:
+    for effects, expected in ((None, ["none", "write", "idempotent"]), ("none", ["none"] * 3)):
+        server = McpServer(params(), conduct=ServerConduct(effects=effects))
+        assert [each.effects for each in (await server.list_tools()).tools[:3]] == expected
+        await server.aclose()
 
 
 async def test_only_named_tools_are_offered_and_one_that_is_missing_is_told() -> None:

@@ -100,12 +100,12 @@ def _server(
 
 def _params(server: _Server, folder: Path) -> JsonObject:
     if server.url is None:
-        command = server.command
-        program, *args = (command,) if isinstance(command, str) else command or ()
+        given = server.command or ""
+        words = [given] if isinstance(given, str) else [*given]
         return {
             "type": "StdioServerParams",
-            "command": program,
-            "args": [*args, *(server.args or ())],
+            "command": words[0],
+            "args": [*words[1:], *(server.args or ())],
             "env": server.env,
             "cwd": str(folder) if server.cwd is None else _path(server.cwd, folder),
         }
@@ -160,7 +160,7 @@ def read_workbenches(
     raw: Any, where: str, scope: Scope, problems: Problems
 ) -> list[McpWorkbenchDefinition]:
     """The `workbench` of an agent: one object or a list; a text is the name of a server."""
-    items = [raw] if isinstance(raw, str | Mapping) else raw
+    items: Any = [raw] if isinstance(raw, str | Mapping) else raw
     read: dict[str, McpWorkbenchDefinition] = {}
     for index, item in enumerate(as_list(items, where, problems, what="'workbench'")):
         place = where if items is not raw else pointer(where, index)

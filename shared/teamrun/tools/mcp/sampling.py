@@ -1,6 +1,6 @@
 """Requests of a server to a model (sampling), answered by a model client."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from teamrun.errors import ModelError
 from teamrun.messages.llm import AssistantMessage, LLMMessage, SystemMessage, UserMessage
@@ -23,7 +23,8 @@ def sampling_by(client: ChatCompletionClient) -> "SamplingFnT":
         if params.system_prompt:
             messages.append(SystemMessage(content=params.system_prompt))
         for message in params.messages:
-            blocks = message.content if isinstance(message.content, list) else [message.content]
+            content: Any = message.content
+            blocks = cast("list[Any]", content if isinstance(content, list) else [content])
             if any(block.type != "text" for block in blocks) or getattr(params, "tools", None):
                 text = "Only requests of text, without tools, are answered."
                 return ErrorData(code=INVALID_REQUEST, message=text)

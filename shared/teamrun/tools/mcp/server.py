@@ -121,7 +121,7 @@ class McpServer:
 
     def listed(self, tool: "mcp_types.Tool") -> ListedTool:
         """A tool as a run records it."""
-        parameters = {"type": "object", "properties": {}, **tool.input_schema}
+        parameters: dict[str, Any] = {"type": "object", "properties": {}, **tool.input_schema}
         effects = self.conduct.effects or _effects(tool.annotations)
         return ListedTool(tool.name, tool.description or tool.title or "", parameters, effects)
 
@@ -136,6 +136,11 @@ class McpServer:
         """What the server says of itself; None if it says nothing or is not connected."""
         connection = self._connections.get(self._key(owner))
         return None if connection is None else connection.client.server_info
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions there are."""
+        return len(self._connections)
 
     def announces_changes(self, owner: object = None) -> bool:
         """Whether the server says when its tools have changed."""
@@ -171,14 +176,15 @@ class McpServer:
             SessionLost: The session of the owner was lost.
             ToolTimeout: The server did not answer in time; the call was cancelled.
         """
+        told = progress
 
-        async def report(done: float, total: float | None, message: str | None) -> None:
-            assert progress is not None
-            progress(message or "", None if not total else 100 * done / total)
+        async def report(progress: float, total: float | None, message: str | None) -> None:
+            assert told is not None
+            told(message or "", None if not total else 100 * progress / total)
 
         async def act(client: "Client") -> "mcp_types.CallToolResult":
             return await client.call_tool(
-                name, dict(arguments), progress_callback=report if progress else None
+                name, dict(arguments), progress_callback=report if told else None
             )
 
         what = f"call {name!r}"
