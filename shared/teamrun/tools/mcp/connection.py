@@ -120,7 +120,7 @@ class Connection:
         text = redacted(f"The MCP server {self._name!r} {what}.{hints}", self._secrets)
         logger.warning(
             "An MCP server failed",
-            extra={"action": "mcp.server_failed", "server": self._name, "reason": text},
+            extra={"action": "mcp.server_failed", "server": self._name, "error": text},
         )
         return McpServerError(text, server=self._name)
 

@@ -110,6 +110,7 @@ async def run_server(
             await _end(process)
         finally:
             _signal(process, signal.SIGKILL)  # also children that it has left behind
+            tasks.append(asyncio.create_task(_over(process)))
             await asyncio.wait(tasks, timeout=_PATIENCE_S)
             for task in tasks:
                 task.cancel()
@@ -150,6 +151,10 @@ async def _write(process: Process, params: StdioServerParams, sent: Any) -> None
             text = item.message.model_dump_json(by_alias=True, exclude_unset=True)
             process.stdin.write(f"{text}\n".encode(params.encoding, "replace"))
             await process.stdin.drain()
+
+
+async def _over(process: Process) -> None:
+    await process.wait()
 
 
 async def _end(process: Process) -> None:
