@@ -26,7 +26,6 @@ from teamrun import errors
 from teamrun.cli.app import app
 from teamrun.cli.serving.service import ServeSettings
 from teamrun.settings import PREFIX, CommonSettings
-from teamrun.tools.mcp import errors as mcp_errors
 from teamrun_api import faults
 from teamrun_api.settings import ApiKey, ApiSettings, Scope
 from teamrun_infra.aws.settings import FunctionSettings
@@ -137,9 +136,9 @@ most 100 problems; if there are more, a last entry with the code `too_large` say
 def errors_page() -> str:
     """The errors of the library and of the HTTP API, with their codes."""
     parts = [_ERRORS_HEAD]
-    for title, modules in (("Library", (errors, mcp_errors)), ("HTTP", (faults,))):
+    for title, module in (("Library", errors), ("HTTP", faults)):
         kinds = sorted(
-            (kind for each in modules for kind in vars(each).values() if _is_error_of(each, kind)),
+            (kind for kind in vars(module).values() if _is_error_of(module, kind)),
             key=lambda kind: kind.code,
         )
         rows = ((f"`{kind.code}`", f"`{kind.__name__}`", _meaning(kind)) for kind in kinds)

@@ -419,6 +419,15 @@ class ToolTimeout(ToolError):
     code = "tool_timeout"
 
 
+class McpServerError(ToolError):
+    """An MCP server cannot be started or reached, or does not do what it is asked.
+
+    Inside a call, the model receives the text. If the tools cannot be listed, the run fails.
+    """
+
+    code = "mcp_server_failed"
+
+
 class NotApproved(ToolError):
     """A person rejected the call, or did not answer in time; the model receives the reason."""
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.golden.shapes import AGENTS, FUNCTIONS, SHAPES, team_in_python
+from tests.golden.shapes import AGENTS, FUNCTIONS, SERVER, SHAPES, team_in_python
 from tests.golden.shapes import TOOLS as TOOLS_OF_SHAPES
 from tests.support.runs import TENANT, Cluster, duo, solo
 from tests.support.team_cases import progress
@@ -150,6 +150,10 @@ def cases() -> dict[str, Case]:
     return {
         "turns": (duo(4), {"a": ["1", "3"], "b": ["2", "4"]}),
         "tools": tools,
+        "servers": (
+            solo(workbench=[{"type": "mcp", "server": "stock"}]),
+            {"a": [_calls("order"), _calls("pieces", "order"), "DONE"]},
+        ),
         "followed": tools,  # since a turn is one entry
         "concluded": (duo(2), {"a": ["1"], "b": ["2"]}),  # since the last call and the end are one
         "failure": (
@@ -229,6 +233,7 @@ def cluster_of(team: Mapping[str, Any], script: dict[str, list[Any]], **parts: A
         tools=TOOLS,
         agents=AGENTS,
         functions={**FUNCTIONS, "made": team_in_python(COUNT)},
+        mcp_servers=[SERVER],
     )
     return Cluster({}, team={}, model=model, registry=registry, **parts)
 

@@ -15,10 +15,36 @@ from teamrun.models import ChatCompletionClient
 from teamrun.teams import BaseGroupChat, RoundRobinGroupChat, SelectorGroupChat
 from teamrun.testing import ScriptedModel
 from teamrun.tools.base import Tool
+from teamrun.tools.mcp import McpServer, StdioServerParams
+from teamrun.tools.mcp.server import ListedTool, ListedTools
+from teamrun.tools.result import ToolResult, text_result
 
-__all__ = ["AGENTS", "FUNCTIONS", "SHAPES", "TOOLS", "team_in_python"]
+__all__ = ["AGENTS", "FUNCTIONS", "SERVER", "SHAPES", "TOOLS", "team_in_python"]
 
 Json = dict[str, Any]
+
+
+class _Stock(McpServer):
+    """An MCP server in this process, without the protocol; its list changes with an order."""
+
+    def __init__(self) -> None:
+        super().__init__(StdioServerParams(command="none"), name="stock")
+
+    async def list_tools(self, owner: object = None) -> ListedTools:
+        schema: Json = {"type": "object", "properties": {}}
+        tools = [ListedTool("order", "Order.", schema, "write")]
+        return ListedTools([*tools, ListedTool("pieces", "Count.", schema, "none")], 0)
+
+    def changes(self, owner: object = None) -> int:
+        return 1
+
+    async def call_tool(
+        self, name: str, arguments: Mapping[str, Any], **options: Any
+    ) -> ToolResult:
+        return text_result(name, f"{name}: 4", is_error=name == "pieces")
+
+
+SERVER = _Stock()
 
 
 class _Echo(CodeExecutor):

@@ -12,11 +12,10 @@ from typing import Any
 import pytest
 
 from teamrun.core import CancellationToken
-from teamrun.errors import SessionLost, TeamrunError, ToolTimeout
+from teamrun.errors import McpServerError, SessionLost, TeamrunError, ToolTimeout
 from teamrun.testing import ScriptedModel
 from teamrun.tools import ToolOverride, ToolResult
 from teamrun.tools.mcp import McpServer, McpWorkbench, StdioServerParams, mcp_server_tools
-from teamrun.tools.mcp.errors import McpServerError
 from teamrun.tools.mcp.server import ServerConduct
 
 pytest.importorskip("mcp")

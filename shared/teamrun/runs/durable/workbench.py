@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from teamrun.core.cancellation import CancellationToken
+from teamrun.errors import McpServerError
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.runs.durable.tools import JournaledTool
 from teamrun.runs.engine.journal import Journal
 from teamrun.runs.engine.protocol import CallContext, Outcome
 from teamrun.runs.log.entries import CallRecord
-from teamrun.tools.mcp.errors import McpServerError
 from teamrun.tools.mcp.selection import Override, SelectedTool, selected
 from teamrun.tools.mcp.server import ListedTool, McpServer
 from teamrun.tools.mcp.tool import CHANGES, McpTool

@@ -11,7 +11,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from teamrun.tools.mcp.errors import McpServerError
+from teamrun.errors import McpServerError
 from teamrun.tools.mcp.params import McpServerParams, StdioServerParams, secrets_of
 from teamrun.tools.mcp.process import Stderr, redacted
 from teamrun.tools.mcp.transport import open_transport

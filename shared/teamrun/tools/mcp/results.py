@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from pydantic_core import to_json
 
-from teamrun.errors import UsageError
+from teamrun.errors import McpServerError, UsageError
 from teamrun.messages.image import Image
-from teamrun.tools.mcp.errors import McpServerError
 from teamrun.tools.result import (
     ImageResultContent,
     ResultContent,

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from teamrun.errors import McpServerError
 from teamrun.models.tool_names import normalize_name
-from teamrun.tools.mcp.errors import McpServerError
 from teamrun.tools.mcp.server import ListedTool
 from teamrun.tools.workbench import ToolOverride
 

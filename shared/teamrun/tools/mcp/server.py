@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TypeVar
 
 from teamrun.core.optional import require
 from teamrun.core.patience import Expired, within
-from teamrun.errors import SessionLost, ToolTimeout
+from teamrun.errors import McpServerError, SessionLost, ToolTimeout
 from teamrun.tools.base import Effects, OnLost, OnUnknown, Session
 from teamrun.tools.mcp.connection import Connection
-from teamrun.tools.mcp.errors import McpServerError
 from teamrun.tools.mcp.params import McpServerParams, call_seconds, secrets_of
 from teamrun.tools.mcp.process import redacted
 from teamrun.tools.mcp.results import tool_result
