@@ -15,6 +15,7 @@ from teamrun.core import CancellationToken
 from teamrun.errors import McpServerError, SessionLost, TeamrunError, ToolTimeout
 from teamrun.testing import ScriptedModel
 from teamrun.tools import ToolOverride, ToolResult
+from teamrun.tools.base import Effects
 from teamrun.tools.mcp import McpServer, McpWorkbench, StdioServerParams, mcp_server_tools
 from teamrun.tools.mcp.server import ServerConduct
 
@@ -86,7 +87,11 @@ async def test_tools_are_listed_over_pages_and_again_after_a_change() -> None:
 
 
 async def test_annotations_of_tools_are_their_effects_unless_the_operator_knows_better() -> None:
-    for effects, expected in ((None, ["none", "write", "idempotent"]), ("none", ["none"] * 3)):
+    rows: list[tuple[Effects | None, list[Effects]]] = [
+        (None, ["none", "write", "idempotent"]),
+        ("none", ["none", "none", "none"]),
+    ]
+    for effects, expected in rows:
         server = McpServer(params(), conduct=ServerConduct(effects=effects))
         assert [each.effects for each in (await server.list_tools()).tools[:3]] == expected
         await server.aclose()
