@@ -77,6 +77,8 @@ def _client(
     The one who registered the address allowed it by that; all else is refused.
     """
     parts = urlsplit(url)
+    if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
+        raise DestinationRefused("The URL must have the form https://host/path.")
     port = parts.port or DEFAULT_PORTS.get(parts.scheme, 443)
     host = (parts.hostname or "").lower()
     entry = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
