@@ -9,7 +9,7 @@ from teamrun.components.definitions.agents import (
     InlineToolDefinition,
     ToolOfAgent,
 )
-from teamrun.components.definitions.base import BaseDelegateDefinition, ParticipantDefinition
+from teamrun.components.definitions.base import ParticipantDefinition
 from teamrun.components.definitions.mcp import SERVER_PREFIX
 from teamrun.components.definitions.table import MentionKind
 from teamrun.components.reading.problems import Problems, did_you_mean, listed, pointer, shown
