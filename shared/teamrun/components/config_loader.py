@@ -156,6 +156,7 @@ class _Parts:
         self._client = client
         self.expanded = registry.expanded
         self.tool = registry.tool
+        self.mcp_server = registry.mcp_server
         self.agent = registry.agent
         self.function = registry.function
 

@@ -369,6 +369,7 @@ ADD_SENT: Json = {
     "description": "Adds.",
     "input_schema": cast(Json, ADD)["parameters"],
 }
+NOTHING: Json = {"type": "object", "properties": {}}
 CALLED = [
     UserMessage(content="Add.", source="user"),
     AssistantMessage(
@@ -463,7 +464,7 @@ REQUESTS = [
         id="ids_of_other_providers_are_replaced_and_tools_of_the_past_declared",
         messages=[*CALLED, UserMessage(content="So?", source="user")],
         sent={
-            "tools": [{"name": "add", "input_schema": {"type": "object", "properties": {}}}],
+            "tools": [{"name": "add", "input_schema": NOTHING}],
             "tool_choice": {"type": "none"},
         },
     ),

@@ -14,6 +14,7 @@ from teamrun.runs.engine.finish import Finish
 from teamrun.runs.log.entries import Claim
 from teamrun.storage.memory import MemoryStore
 from teamrun.testing.faults import Fault, FaultStore
+from teamrun.tools.base import Tool
 from teamrun.tools.function import FunctionTool
 
 LEASE = timedelta(seconds=60)
@@ -127,7 +128,7 @@ async def test_a_stopped_worker_announces_no_call_beside_one_that_was_announced_
         ],
     }
     store = FaultStore(MemoryStore())
-    tools = [FunctionTool(tool, description="Works.", effects="none") for tool in (slow, quick)]
+    tools: list[Tool] = [FunctionTool(tool, description="Works.") for tool in (slow, quick)]
     cluster = Cluster(script, team=team, store=store, tools=tools, lease=LEASE)
     ref = await cluster.submit()
     async with cluster.working(ref) as (engine, _):
