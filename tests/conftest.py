@@ -33,6 +33,7 @@ OURS = (
     "GOOGLE_",
     "GEMINI_",
     "BEDROCK_",
+    "OLLAMA_",
     "LLM_",
     "MODEL_",
     "SCRIPTED_",

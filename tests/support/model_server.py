@@ -23,17 +23,18 @@ from tests.support.chat_wire import ChatWire
 from tests.support.converse_wire import ConverseWire
 from tests.support.messages_wire import MessagesWire
 from tests.support.model_replies import Plan, Reply
+from tests.support.ollama_wire import OllamaWire
 
 __all__ = ["ModelServer"]
 
 Json = dict[str, Any]
 
-_WIRES = (ChatWire, ConverseWire, MessagesWire)
+_WIRES = (ChatWire, ConverseWire, MessagesWire, OllamaWire)
 _KEPT = 10_000
 """Requests beyond this are counted only."""
 
 
-_Wire = ChatWire | ConverseWire | MessagesWire
+_Wire = ChatWire | ConverseWire | MessagesWire | OllamaWire
 
 
 class ModelServer:

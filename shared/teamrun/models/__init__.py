@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from teamrun.models.bedrock.client import BedrockChatCompletionClient
     from teamrun.models.environment import model_client_from_env
     from teamrun.models.families import ModelFamily
+    from teamrun.models.ollama.client import OllamaChatCompletionClient
     from teamrun.models.openai.azure import AzureOpenAIChatCompletionClient
     from teamrun.models.openai.client import OpenAIChatCompletionClient
     from teamrun.models.openai.entra import AzureTokenProvider
@@ -27,6 +28,7 @@ __all__ = [
     "ModelFamily",
     "ModelInfo",
     "ModelWrapper",
+    "OllamaChatCompletionClient",
     "OpenAIChatCompletionClient",
     "RetryPolicy",
     "RetryingModel",
@@ -50,6 +52,7 @@ __getattr__, __dir__ = forwarding(
         ".bedrock.client": ("BedrockChatCompletionClient",),
         ".environment": ("model_client_from_env",),
         ".families": ("ModelFamily",),
+        ".ollama.client": ("OllamaChatCompletionClient",),
         ".openai.client": ("OpenAIChatCompletionClient",),
         ".openai.entra": ("AzureTokenProvider",),
         ".providers": ("make_client",),

@@ -24,12 +24,14 @@ __all__ = [
     "make_anthropic",
     "make_azure",
     "make_bedrock",
+    "make_ollama",
     "make_openai",
     "write_anthropic",
     "write_client",
 ]
 
 _SECRET = ("api_key", "azure_ad_token")
+_HEADERS = ("default_headers", "headers")
 _INEXPRESSIBLE = ("retry", "http_client", "clock")
 _NAMES: Mapping[str, str] = {
     "org_id": "organization",
@@ -66,8 +68,9 @@ def write_client(client: Any) -> JsonObject:
         key = arguments.get(name)
         # A function that returns keys belongs to the process.
         arguments[name] = SecretStr(key) if isinstance(key, str) else None
-    if headers := arguments.get("default_headers"):
-        arguments["default_headers"] = {name: SecretStr(text) for name, text in headers.items()}
+    for name in _HEADERS:
+        if headers := arguments.get(name):
+            arguments[name] = {header: SecretStr(text) for header, text in headers.items()}
     timeout = arguments.get("timeout")
     if isinstance(timeout, timedelta):
         arguments["timeout"] = timeout.total_seconds()
@@ -128,6 +131,11 @@ def make_azure(cls: Callable[..., Any], arguments: JsonObject) -> Any:
     return cls(**options)
 
 
+def make_ollama(cls: Callable[..., Any], arguments: JsonObject) -> Any:
+    """A client of Ollama. No key of the environment belongs to an address but Ollama's own."""
+    return cls(**_opened(arguments))
+
+
 def make_bedrock(cls: Callable[..., Any], arguments: JsonObject) -> Any:
     """A client of Bedrock; its credentials are those of the AWS SDK's own sources."""
     options = dict(arguments)
@@ -157,9 +165,10 @@ def _of_the_program(field: str) -> DefinitionError:
 def _opened(arguments: JsonObject) -> JsonObject:
     """The arguments with their keys; masked ones are absent."""
     opened = {name: _secret(value) for name, value in arguments.items()}
-    headers: JsonMapping = opened.get("default_headers") or {}
-    readable = {name: _secret(text) for name, text in headers.items()}
-    opened["default_headers"] = {n: text for n, text in readable.items() if text} or None
+    for name in _HEADERS:
+        headers: JsonMapping = opened.get(name) or {}
+        readable = {header: _secret(text) for header, text in headers.items()}
+        opened[name] = {header: text for header, text in readable.items() if text} or None
     return {name: value for name, value in opened.items() if value not in (None, "")}
 
 

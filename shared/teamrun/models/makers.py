@@ -18,6 +18,7 @@ __all__ = [
     "BASE_URL",
     "KEY_VARIABLES",
     "NO_KEY",
+    "OLLAMA",
     "OPENAI",
     "Access",
     "Address",
@@ -53,6 +54,8 @@ class Maker(NamedTuple):
 
 
 OPENAI = Maker("openai", "https://api.openai.com/v1", "OPENAI_API_KEY")
+OLLAMA = Maker("ollama", "https://ollama.com/v1", "OLLAMA_API_KEY")
+"""Its hosted models; a server of one's own needs no key."""
 
 # The first three addresses and prefixes are AutoGen's; "Llama-" is case-sensitive there, too, since
 # other hosts and local servers have "llama-3.3-70b-versatile" and "llama3.2".
@@ -80,6 +83,7 @@ _MAKERS = (
     Maker("openrouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
     Maker("together", "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
     Maker("fireworks", "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
+    OLLAMA,
 )
 
 KEY_VARIABLES = tuple(name for maker in _MAKERS for name in (maker.variable, maker.also) if name)

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, get_args
 from teamrun.core.component.table import COMPONENTS
 from teamrun.errors import DefinitionError
 from teamrun.models.base import ChatCompletionClient
-from teamrun.models.makers import ANTHROPIC, BASE_URL, KEY_VARIABLES, Access, access_to
+from teamrun.models.makers import (
+    ANTHROPIC,
+    BASE_URL,
+    KEY_VARIABLES,
+    OLLAMA,
+    Access,
+    access_to,
+)
 from teamrun.models.openai.azure_credential import credential_in
 
 if TYPE_CHECKING:
@@ -111,7 +118,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
         autogen=COMPONENTS["OpenAIChatCompletionClient"].providers,
         variables={"model": "OPENAI_MODEL", "organization": "OPENAI_ORG_ID"},
         needs_from_env=("model",),
-        signs=(*KEY_VARIABLES, BASE_URL),
+        signs=(*(name for name in KEY_VARIABLES if name != OLLAMA.variable), BASE_URL),
     ),
     "azure_openai": Provider(
         client="teamrun.models.openai.azure:AzureOpenAIChatCompletionClient",
@@ -143,6 +150,20 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
         signs=("BEDROCK_MODEL_ID",),
         is_ambient=True,
     ),
+    "ollama": Provider(
+        client="teamrun.models.ollama.client:OllamaChatCompletionClient",
+        options_class="teamrun.models.ollama.options:OllamaOptions",
+        needs=("model",),
+        hidden=(
+            *("self", "clock", "retry", "http_client", "create_args", "base_url"),
+            *("default_headers", "follow_redirects"),
+        ),
+        autogen=COMPONENTS["OllamaChatCompletionClient"].providers,
+        variables={"model": "OLLAMA_MODEL", "host": "OLLAMA_HOST"},
+        needs_from_env=("model",),
+        signs=("OLLAMA_MODEL",),
+        is_ambient=True,
+    ),
     "scripted": Provider(
         client="teamrun.testing.scripted:ScriptedModel",
         options_class="teamrun.models.script:ScriptedOptions",
@@ -158,13 +179,6 @@ PLANNED: Final[Mapping[str, PlannedProvider]] = {
     "google": PlannedProvider(remedy=_OPENAI_FORM.format("gemini- model and GEMINI_API_KEY")),
     "mistral": PlannedProvider(
         remedy=_OPENAI_FORM.format("base_url of https://api.mistral.ai/v1 and MISTRAL_API_KEY")
-    ),
-    "ollama": PlannedProvider(
-        remedy="Ollama speaks OpenAI's protocol: use type 'openai' with its 'base_url'.",
-        autogen=(
-            f"{_AUTOGEN}.ollama.OllamaChatCompletionClient",
-            "OllamaChatCompletionClient",
-        ),
     ),
 }
 

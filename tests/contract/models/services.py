@@ -19,6 +19,7 @@ from teamrun.models import (
     AzureOpenAIChatCompletionClient,
     BedrockChatCompletionClient,
     ChatCompletionClient,
+    OllamaChatCompletionClient,
     OpenAIChatCompletionClient,
     RetryPolicy,
 )
@@ -48,6 +49,10 @@ class Service:
     """The service's own names of the reasons why a model stops."""
     too_long: Reply
     """The refusal of a conversation that does not fit into the context window."""
+    forced: str = '"tool_choice": {"type": "function", "function": {"name": "add"}}'
+    """The part of a request's JSON by which the model is forced to call the tool `add`."""
+    names_media_types: bool = True
+    """Whether an image is sent with its media type."""
 
 
 async def _token() -> str:
@@ -88,6 +93,10 @@ def _anthropic(address: str, **options: Any) -> ChatCompletionClient:
     )
 
 
+def _ollama(address: str, **options: Any) -> ChatCompletionClient:
+    return OllamaChatCompletionClient("llama3.2", host=address, api_key=KEY, **options)
+
+
 SERVICES: Mapping[str, Service] = {
     "openai": Service(
         connect=_openai, path="/v1/chat/completions", stops=_OPENAI, too_long=_TOO_LONG
@@ -113,6 +122,15 @@ SERVICES: Mapping[str, Service] = {
             "content_filter": ("guardrail_intervened", "content_filtered"),
         },
         too_long=Reply(status=400, content="Input is too long for requested model."),
+        forced='"toolChoice": {"tool": {"name": "add"}}',
+    ),
+    "ollama": Service(
+        connect=_ollama,
+        path="/api/chat",
+        stops={"stop": ("stop",), "length": ("length",), "content_filter": ()},
+        too_long=Reply(status=400, content="the input length exceeds the context length"),
+        forced="Call the tool add now.",  # the API has no choice of tools
+        names_media_types=False,
     ),
     "anthropic": Service(
         connect=_anthropic,
@@ -123,6 +141,7 @@ SERVICES: Mapping[str, Service] = {
             "content_filter": ("refusal",),
         },
         too_long=Reply(status=400, content="prompt is too long: 210000 tokens > 200000 maximum"),
+        forced='"tool_choice": {"type": "tool", "name": "add"',
     ),
 }
 

@@ -114,14 +114,9 @@ async def test_a_tool_may_be_given_in_place_of_its_schema(service: str, ask: Ask
     called = Reply(tool_calls=[ToolCall(name="add", arguments={"a": 1})])
     async with scene(service, called) as (server, model, _):
         await ask(model, tools=[Tool()], tool_choice=Tool())
-    body = server.requests[0]["body"]
-    assert "Adds." in json.dumps(body)
-    choice = body.get("tool_choice") or body["toolConfig"]["toolChoice"]
-    assert choice in (
-        {"type": "function", "function": {"name": "add"}},
-        {"tool": {"name": "add"}},
-        {"type": "tool", "name": "add"},
-    )
+    sent = json.dumps(server.requests[0]["body"])
+    assert "Adds." in sent
+    assert SERVICES[service].forced in sent
 
 
 @both
@@ -141,7 +136,7 @@ async def test_an_image_is_sent_with_its_text(service: str, ask: Ask) -> None:
         await ask(model, asked)
     sent = json.dumps(server.requests[0]["body"])
     assert base64.b64encode(PNG).decode() in sent
-    assert "png" in sent
+    assert "png" in sent or not SERVICES[service].names_media_types
     assert sent.index("What is it?") < sent.index(base64.b64encode(PNG).decode())
 
 

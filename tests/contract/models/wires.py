@@ -21,6 +21,7 @@ from teamrun.models import (
     AzureOpenAIChatCompletionClient,
     BedrockChatCompletionClient,
     ChatCompletionClient,
+    OllamaChatCompletionClient,
     OpenAIChatCompletionClient,
 )
 from teamrun.models.retry import RetryPolicy
@@ -32,6 +33,7 @@ __all__ = [
     "CLIENTS",
     "CONVERSE",
     "MESSAGES",
+    "OLLAMA",
     "AnswerCase",
     "Failure",
     "RequestCase",
@@ -95,6 +97,10 @@ def _anthropic(server: ModelServer, **options: Any) -> ChatCompletionClient:
     )
 
 
+def _ollama(server: ModelServer, **options: Any) -> ChatCompletionClient:
+    return OllamaChatCompletionClient(host=server.address, **options)
+
+
 CLIENTS: Mapping[str, Callable[..., ChatCompletionClient]] = {
     "openai": _openai,
     "azure": _azure,
@@ -108,6 +114,9 @@ CONVERSE: Mapping[str, Callable[..., ChatCompletionClient]] = {"bedrock": _bedro
 MESSAGES: Mapping[str, Callable[..., ChatCompletionClient]] = {"anthropic": _anthropic}
 """The same for Anthropic's Messages API."""
 
+OLLAMA: Mapping[str, Callable[..., ChatCompletionClient]] = {"ollama": _ollama}
+"""The same for Ollama's own API."""
+
 
 @asynccontextmanager
 async def connected(
@@ -115,7 +124,7 @@ async def connected(
 ) -> AsyncGenerator[ChatCompletionClient]:
     """A client of that kind; it tries a failed call once more, at once."""
     defaults: Json = {"model": "gpt-4o", "api_key": "key-1", "retry": _QUICK}
-    made = {**CLIENTS, **CONVERSE, **MESSAGES}[client](server, **{**defaults, **options})
+    made = {**CLIENTS, **CONVERSE, **MESSAGES, **OLLAMA}[client](server, **{**defaults, **options})
     try:
         yield made
     finally:

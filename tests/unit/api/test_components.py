@@ -48,6 +48,7 @@ ADDED = {
     "BedrockChatCompletionClient": dict.fromkeys(
         ("max_tokens", "prompt_caching", "region"), "decides it"
     ),
+    "OllamaChatCompletionClient": dict.fromkeys(("host", "num_ctx"), "decides it"),
 }
 """The warnings of the examples: a part of the text, by the last part of the place."""
 REFUSED = {
@@ -64,6 +65,7 @@ async def operator(server: ModelServer | None = None) -> AsyncGenerator[World, N
         "gpt-4o": ScriptedModel([ANSWER] * 500),
         "amazon.nova-lite-v1:0": ScriptedModel([ANSWER] * 9),
         "claude-sonnet-5": ScriptedModel([ANSWER] * 9),
+        "deepseek-r1": ScriptedModel([ANSWER] * 9),
     }
     if server is not None:
         models["real"] = OpenAIChatCompletionClient("m", api_key=KEY, base_url=server.base_url)

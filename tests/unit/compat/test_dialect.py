@@ -40,6 +40,7 @@ def named(module: str, name: str) -> Any:
         ("autogen_agentchat.events.AgentStarted", "teamrun.core.bus"),
         ("autogen_core.config.ConfigLoader", "teamrun.components.config_loader"),
         ("autogen_ext.models.bedrock.BedrockChatCompletionClient", "teamrun.models"),
+        ("autogen_ext.models.ollama.OllamaChatCompletionClient", "teamrun.models"),
         ("autogen_ext.models.azure.AzureOpenAIChatCompletionClient", "teamrun.models"),
         ("autogen_agentchat.messages.ToolCallMessage", "teamrun.messages"),
         ("autogen_agentchat.messages.ToolResultMessage", "teamrun.messages"),

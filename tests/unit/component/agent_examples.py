@@ -1,5 +1,6 @@
-"""The examples of all classes: those of `examples.py`, and of agents with something inside."""
+"""The examples of all classes: those of the other modules, and of agents with something inside."""
 
+from tests.unit.component.client_examples import CLIENTS
 from tests.unit.component.examples import EXAMPLES as OTHERS
 from tests.unit.component.examples import (
     MODEL,
@@ -39,6 +40,7 @@ def local() -> LocalCommandLineCodeExecutor:
 
 EXAMPLES = [
     *OTHERS,
+    *CLIENTS,
     Example(
         lambda: CodeExecutorAgent(
             "coder",

@@ -15,6 +15,7 @@ from teamrun.components.team_file import load_registry
 from teamrun.errors import DefinitionError
 from teamrun.models import options
 from teamrun.models.bedrock import options as of_bedrock
+from teamrun.models.ollama import options as of_ollama
 from teamrun.models.openai import options as of_openai
 from teamrun.models.script import ScriptedOptions
 
@@ -22,7 +23,7 @@ MODELS = [
     value
     for module in (
         *(agents, base, conditions, contexts, profiles, teams, tools),
-        *(options, of_bedrock, of_openai),
+        *(options, of_bedrock, of_ollama, of_openai),
     )
     for value in vars(module).values()
     if isinstance(value, type)

@@ -387,7 +387,7 @@ CASES = [
          "/models/m/type", "'openai'"),
     Case("an unknown model type", "models: {m: {type: opnai}}", "unknown_provider",
          "/models/m/type", "'openai'"),
-    Case("a later model type", "models: {m: {type: ollama}}", "not_available_yet",
+    Case("a later model type", "models: {m: {type: mistral}}", "not_available_yet",
          "/models/m/type", "base_url"),
     Case("an unknown option", "models: {m: {type: openai, model: x, temprature: 1}}",
          "unknown_field", "/models/m/temprature", "'temperature'"),

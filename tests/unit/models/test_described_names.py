@@ -202,7 +202,7 @@ async def test_the_environment_describes_a_client(
         ({"LLM_PROVIDER": "anthropic"}, ("ANTHROPIC_MODEL",)),
         ({"ANTHROPIC_MODEL": "claude-sonnet-5"}, ("ANTHROPIC_API_KEY",)),
         ({"LLM_PROVIDER": "mistral"}, ("not available yet", "MISTRAL_API_KEY")),
-        ({"LLM_PROVIDER": "ollama"}, ("not available yet", "base_url")),
+        ({"LLM_PROVIDER": "ollama"}, ("OLLAMA_MODEL",)),
     ],
 )
 def test_what_the_environment_lacks_is_named(

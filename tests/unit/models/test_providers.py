@@ -11,6 +11,7 @@ from teamrun.models import (
     AnthropicChatCompletionClient,
     AzureOpenAIChatCompletionClient,
     BedrockChatCompletionClient,
+    OllamaChatCompletionClient,
     OpenAIChatCompletionClient,
     make_client,
     model_client_from_env,
@@ -45,8 +46,12 @@ def test_each_provider_gives_its_client() -> None:
     assert isinstance(bedrock, BedrockChatCompletionClient)
     claude = make_client("anthropic", model_id="claude-sonnet-5", api_key="k")
     assert isinstance(claude, AnthropicChatCompletionClient)
+    ollama = make_client("ollama", model_id="qwen3:8b", endpoint="http://h.test", num_predict=9)
+    assert isinstance(ollama, OllamaChatCompletionClient)
     assert isinstance(make_client("scripted", script=["a"]), ScriptedModel)
-    assert provider_names() == ["anthropic", "azure_openai", "bedrock", "openai", "scripted"]
+    assert provider_names() == [
+        *("anthropic", "azure_openai", "bedrock", "ollama", "openai", "scripted"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -61,6 +66,10 @@ def test_each_provider_gives_its_client() -> None:
         ("openai", {"model": "gpt-4o", "temprature": 1}, "/temprature", "temperature"),
         ("openai", {"model": "gpt-4o", "clock": 1}, "/clock", None),
         ("openai", {"model": "gpt-4o", "http_client": 1}, "/http_client", None),
+        ("ollama", {}, "/model", None),
+        ("ollama", {"model": "m", "num_ctxx": 1}, "/num_ctxx", "num_ctx"),
+        ("ollama", {"model": "m", "follow_redirects": True}, "/follow_redirects", None),
+        ("ollama", {"model": "m", "http_client": 1}, "/http_client", None),
         ("scripted", {}, "/script", None),
         ("scripted", {"script": ["a"], "temperature": 1}, "/temperature", None),
     ],
@@ -96,6 +105,7 @@ def test_options_can_be_listed() -> None:
 def test_a_model_id_holds_its_provider() -> None:
     assert split_model_id("azure_openai:gpt-4o") == ("azure_openai", "gpt-4o")
     assert split_model_id("gpt-4o") == ("openai", "gpt-4o")
+    assert split_model_id("ollama:qwen3:8b") == ("ollama", "qwen3:8b")
     assert split_model_id("qwen3:8b") == ("openai", "qwen3:8b")
 
 
@@ -118,6 +128,8 @@ def test_a_model_id_holds_its_provider() -> None:
             },
             AzureOpenAIChatCompletionClient,
         ),
+        ({"OLLAMA_MODEL": "qwen3:8b", "OLLAMA_API_KEY": "k"}, OllamaChatCompletionClient),
+        ({"LLM_PROVIDER": "ollama", "OLLAMA_MODEL": "m"}, OllamaChatCompletionClient),
         ({"LLM_PROVIDER": "scripted", "SCRIPTED_REPLIES": '["a"]'}, ScriptedModel),
     ],
 )

@@ -66,7 +66,6 @@ _MODULES: Final[Mapping[str, str]] = {
     "autogen_ext.models.azure": "`AzureOpenAIChatCompletionClient`, whose options are its"
     " arguments",
     "autogen_ext.models.llama_cpp": _SERVER,
-    "autogen_ext.models.ollama": _SERVER,
     "autogen_ext.models.openai": _OPENAI,
     "autogen_ext.models.semantic_kernel": "a model client of Teamrun",
     "autogen_ext.runtimes": "durable runs, whose workers can be on several machines",

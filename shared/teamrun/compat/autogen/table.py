@@ -186,7 +186,7 @@ MODULES: Final[Mapping[str, Mapping[str, str]]] = {
         "teamrun.models": "GoogleChatCompletionClient=OpenAIChatCompletionClient",
     },
     "autogen_ext.models.llama_cpp": {ABSENT: "LlamaCppChatCompletionClient"},
-    "autogen_ext.models.ollama": {ABSENT: "OllamaChatCompletionClient"},
+    "autogen_ext.models.ollama": {"teamrun.models": "OllamaChatCompletionClient"},
     "autogen_ext.models.openai": {
         "teamrun.models": "AzureOpenAIChatCompletionClient OpenAIChatCompletionClient",
         ABSENT: "AZURE_OPENAI_USER_AGENT AzureOpenAIClientConfigurationConfigModel "

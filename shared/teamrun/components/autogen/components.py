@@ -33,8 +33,12 @@ _ENVELOPE: Final = frozenset(
 )
 """The fields of a component."""
 
-_USUAL: Final[JsonMapping] = {"add_name_prefixes": False, "include_name_in_message": True}
-"""What AutoGen writes for every client of OpenAI; to ignore it changes nothing."""
+_USUAL: Final[JsonMapping] = {
+    "add_name_prefixes": False,
+    "include_name_in_message": True,
+    "follow_redirects": True,
+}
+"""What AutoGen writes for every client of OpenAI or Ollama; to ignore it changes nothing."""
 
 
 _PLACES: Final[Mapping[str, str]] = {

@@ -111,6 +111,11 @@ _ANTHROPIC_OURS: Final = (
     *("add_name_prefixes", "prompt_caching", "cache_ttl", "reasoning_effort"),
     *("parallel_tool_calls", "service_tier", "extra_body"),
 )
+_OLLAMA: Final = (
+    *("api_key", "max_retries", "add_name_prefixes", "temperature", "max_tokens", "top_p", "top_k"),
+    *("seed", "stop", "num_ctx", "frequency_penalty", "presence_penalty", "options", "think"),
+    "keep_alive",
+)
 _CLIENTS: Final = "teamrun.models.component"
 
 
@@ -417,6 +422,19 @@ _ROWS: Final = (
         ),
         write=f"{_CLIENTS}:write_client",
         make=f"{_CLIENTS}:make_bedrock",
+    ),
+    Row(
+        "teamrun.models.ollama.client:OllamaChatCompletionClient",
+        "model",
+        "autogen_ext.models.ollama.OllamaChatCompletionClient",
+        {
+            **_of("model", "host", "response_format", "follow_redirects", "timeout", "headers"),
+            "model_info": _PLAIN,
+            **_of(*_OLLAMA, is_ours=True),
+        },
+        also=("OllamaChatCompletionClient",),
+        write=f"{_CLIENTS}:write_client",
+        make=f"{_CLIENTS}:make_ollama",
     ),
     Row(
         "teamrun.testing.scripted:ScriptedModel",
