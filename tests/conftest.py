@@ -34,6 +34,7 @@ OURS = (
     "GEMINI_",
     "BEDROCK_",
     "OLLAMA_",
+    "MISTRAL_",
     "LLM_",
     "MODEL_",
     "SCRIPTED_",

@@ -40,8 +40,12 @@ class ChatWire:
 
     def events(self, reply: Reply, body: Json, number: int) -> Iterator[bytes]:
         """The events of a stream but the last, `done`."""
-        for chunk in chunks(reply, body, number):
+        for chunk in self.chunks(reply, body, number):
             yield _event(json.dumps(chunk))
+
+    def chunks(self, reply: Reply, body: Json, number: int) -> Iterator[Json]:
+        """The chunks of a stream."""
+        return chunks(reply, body, number)
 
     def malformed(self) -> bytes:
         """An event that breaks off."""
@@ -49,7 +53,7 @@ class ChatWire:
 
     def error_event(self, reply: Reply) -> bytes:
         """An error in place of a chunk."""
-        return _event(json.dumps(error_body(reply)))
+        return _event(json.dumps(self.error(reply)[0]))
 
 
 def _event(data: str) -> bytes:

@@ -22,6 +22,7 @@ from tests.support.azure_wire import azure_refusal
 from tests.support.chat_wire import ChatWire
 from tests.support.converse_wire import ConverseWire
 from tests.support.messages_wire import MessagesWire
+from tests.support.mistral_wire import MistralWire
 from tests.support.model_replies import Plan, Reply
 from tests.support.ollama_wire import OllamaWire
 
@@ -29,7 +30,7 @@ __all__ = ["ModelServer"]
 
 Json = dict[str, Any]
 
-_WIRES = (ChatWire, ConverseWire, MessagesWire, OllamaWire)
+_WIRES = (MistralWire, ChatWire, ConverseWire, MessagesWire, OllamaWire)
 _KEPT = 10_000
 """Requests beyond this are counted only."""
 

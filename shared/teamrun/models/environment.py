@@ -66,7 +66,7 @@ def _options(provider: str, row: Provider, environ: Mapping[str, str]) -> JsonOb
 
 def _access(row: Provider, model: str, environ: Mapping[str, str]) -> dict[str, str]:
     assert row.access is not None
-    access = row.access(model, None, environ)
+    access = row.access(model, row.address({}), environ)
     if access.key is not None:
         return {"base_url": access.base_url, "api_key": access.key}
     if access.variable is not None:

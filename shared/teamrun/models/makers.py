@@ -5,13 +5,16 @@ nowhere else, and no other variable is used there.
 """
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from teamrun.core.urls import http_url_fault, public_url
 from teamrun.errors import UsageError
 from teamrun.models.families import ModelFamily, family_of
+from teamrun.models.quirks import NO_QUIRKS, Quirks
+from teamrun.models.wrong_arguments import ModelArgumentError
 
 __all__ = [
     "ANTHROPIC",
@@ -20,6 +23,7 @@ __all__ = [
     "NO_KEY",
     "OLLAMA",
     "OPENAI",
+    "PRESETS",
     "Access",
     "Address",
     "Company",
@@ -30,28 +34,43 @@ __all__ = [
     "address_of",
     "check_address",
     "maker_at",
+    "preset_named",
     "provider_of",
+    "quirks_of",
     "variable_of",
 ]
 
 
 class Maker(NamedTuple):
-    """A company that serves models over OpenAI's protocol."""
+    """A company, or a program, that serves models over OpenAI's protocol."""
 
     name: str
     base_url: str
     variable: str
-    """The environment variable of its key."""
+    """The environment variable of its key; empty if it needs none."""
     prefixes: tuple[str, ...] = ()
     """How the names of models begin that only this company serves."""
     also: str = ""
     """Another variable of its key, which is read if `variable` is not set."""
+    quirks: Quirks = NO_QUIRKS
 
     def serves(self, host: str) -> bool:
         """Whether the host is the company's own, regional ones included."""
         own = urlsplit(self.base_url).hostname or ""
         return host == own or host.endswith(f".{own}")
 
+
+_OLD_LIMIT: Final = {"max_completion_tokens": "max_tokens"}
+_MISTRAL: Final = Quirks(
+    # https://docs.mistral.ai/api/endpoint/chat: every field that it does not know is an error 422.
+    renamed={**_OLD_LIMIT, "seed": "random_seed"},
+    required="any",
+    stream_options=False,
+    names=False,
+    thoughts=False,
+    id_length=9,
+    switches={"alternate_roles": True, "multiple_system_messages": False, "empty_content": False},
+)
 
 OPENAI = Maker("openai", "https://api.openai.com/v1", "OPENAI_API_KEY")
 OLLAMA = Maker("ollama", "https://ollama.com/v1", "OLLAMA_API_KEY")
@@ -75,16 +94,45 @@ _MAKERS = (
         "https://api.deepseek.com/v1",
         "DEEPSEEK_API_KEY",
         ("deepseek-chat", "deepseek-reasoner"),
+        # https://api-docs.deepseek.com/api/create-chat-completion
+        quirks=Quirks(renamed=_OLD_LIMIT, strict_tools=False, schemas=False),
     ),
-    Maker("xai", "https://api.x.ai/v1", "XAI_API_KEY", ("grok-",)),
+    Maker("xai", "https://api.x.ai/v1", "XAI_API_KEY", ("grok-",), quirks=Quirks(thoughts=False)),
     # Without prefixes: local servers have models of the same names.
-    Maker("mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
-    Maker("groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
+    Maker("mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY", quirks=_MISTRAL),
+    Maker(
+        "groq",
+        "https://api.groq.com/openai/v1",
+        "GROQ_API_KEY",
+        # https://console.groq.com/docs/structured-outputs
+        quirks=Quirks(format_beside_tools=False, thoughts=False),
+    ),
     Maker("openrouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
-    Maker("together", "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
+    Maker(
+        "together",
+        "https://api.together.xyz/v1",
+        "TOGETHER_API_KEY",
+        quirks=Quirks(renamed=_OLD_LIMIT, thoughts=False),
+    ),
     Maker("fireworks", "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
     OLLAMA,
 )
+
+# Programs on a machine of one's own, at the addresses at which they listen by default.
+_SERVERS = (
+    Maker("vllm", "http://127.0.0.1:8000/v1", ""),
+    Maker(
+        "lm_studio",
+        "http://127.0.0.1:1234/v1",
+        "",
+        quirks=Quirks(names_tools=False, thoughts=False),
+    ),
+    Maker("llama_cpp", "http://127.0.0.1:8080/v1", "", quirks=Quirks(names_tools=False)),
+    Maker("sglang", "http://127.0.0.1:30000/v1", ""),
+)
+
+PRESETS: Final[Mapping[str, Maker]] = {maker.name: maker for maker in (*_MAKERS, *_SERVERS)}
+"""The servers that are known by name."""
 
 KEY_VARIABLES = tuple(name for maker in _MAKERS for name in (maker.variable, maker.also) if name)
 """The variables of all companies' keys."""
@@ -234,6 +282,35 @@ def maker_at(base_url: str) -> Maker | None:
     except ValueError:
         return None
     return next((maker for maker in _MAKERS if maker.serves(host)), None)
+
+
+def preset_named(name: str) -> Maker:
+    """The server of that name.
+
+    Raises:
+        ModelArgumentError: There is none.
+    """
+    maker = PRESETS.get(name)
+    if maker is None:
+        close = get_close_matches(name, PRESETS, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ModelArgumentError(
+            f"There is no preset {name!r}.{hint} Known: {', '.join(PRESETS)}. A server that is not "
+            "among them needs base_url= alone.",
+            argument="preset",
+        )
+    return maker
+
+
+def quirks_of(base_url: str, preset: Maker | None) -> Quirks:
+    """The peculiarities of the server at an address.
+
+    Args:
+        base_url: The address; that of a company is enough to know them.
+        preset: The server that the caller named, which takes precedence.
+    """
+    maker = preset or maker_at(base_url)
+    return NO_QUIRKS if maker is None else maker.quirks
 
 
 def provider_of(base_url: str) -> str:

@@ -18,8 +18,10 @@ from teamrun.models.makers import (
     BASE_URL,
     KEY_VARIABLES,
     OLLAMA,
+    PRESETS,
     Access,
     access_to,
+    variable_of,
 )
 from teamrun.models.openai.azure_credential import credential_in
 
@@ -47,6 +49,9 @@ class FindAccess(Protocol):
         ...
 
 
+_HIDDEN = ("self", "clock", "http_client", "retry", "create_args")
+
+
 class Provider(NamedTuple):
     """One type of model profile."""
 
@@ -58,10 +63,12 @@ class Provider(NamedTuple):
     """Options that must be given: a profile never falls back on a variable for them."""
     switches: tuple[str, ...] = ()
     """Options that are fields of `model_info`."""
-    hidden: tuple[str, ...] = ("self", "clock", "http_client", "retry", "create_args")
+    hidden: tuple[str, ...] = _HIDDEN
     """Arguments that data cannot give."""
     access: FindAccess | None = None
     """Finds address and key if a profile does not give them; `type:model` is a profile then."""
+    fixed: Mapping[str, str] = {}
+    """Arguments of the client that make the provider of it."""
     is_ambient: bool = False
     """Whether place and credentials come from the environment; `type:model` is a profile then."""
     is_scripted: bool = False
@@ -84,6 +91,17 @@ class Provider(NamedTuple):
         """The options that a profile of the operator's file takes."""
         return _load(self.options_class)
 
+    def address(self, given: Mapping[str, Any]) -> str | None:
+        """The address that a profile names, or that of its preset."""
+        name: object = self.fixed.get("preset") or given.get("preset")
+        server = PRESETS.get(name) if isinstance(name, str) else None
+        return given.get("base_url") or (server and server.base_url)
+
+    def variable(self, model: str) -> str:
+        """The variable of the key for a model, if no other server is named for it."""
+        server = PRESETS.get(self.fixed.get("preset", ""))
+        return server.variable if server else variable_of(model)
+
 
 class PlannedProvider(NamedTuple):
     """A provider that is known, but not available in this release."""
@@ -97,6 +115,9 @@ class PlannedProvider(NamedTuple):
 _SWITCHES = ("alternate_roles", "multiple_system_messages", "empty_content")
 _AUTOGEN = "autogen_ext.models"
 _OPENAI_FORM = "Its models are also served over OpenAI's protocol: use type 'openai' with a {}."
+
+_OWN_TYPES = (OLLAMA.variable, PRESETS["mistral"].variable)
+"""The keys of companies whose models have a type of their own."""
 
 PROVIDERS: Final[Mapping[str, Provider]] = {
     "anthropic": Provider(  # before OpenAI's row, which any company's key selects
@@ -118,7 +139,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
         autogen=COMPONENTS["OpenAIChatCompletionClient"].providers,
         variables={"model": "OPENAI_MODEL", "organization": "OPENAI_ORG_ID"},
         needs_from_env=("model",),
-        signs=(*(name for name in KEY_VARIABLES if name != OLLAMA.variable), BASE_URL),
+        signs=(*(name for name in KEY_VARIABLES if name not in _OWN_TYPES), BASE_URL),
     ),
     "azure_openai": Provider(
         client="teamrun.models.openai.azure:AzureOpenAIChatCompletionClient",
@@ -150,14 +171,23 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
         signs=("BEDROCK_MODEL_ID",),
         is_ambient=True,
     ),
+    "mistral": Provider(
+        client="teamrun.models.openai.client:OpenAIChatCompletionClient",
+        options_class="teamrun.models.openai.options:MistralOptions",
+        needs=("model",),
+        switches=_SWITCHES,
+        hidden=(*_HIDDEN, "preset", "organization", "org_id"),
+        access=access_to,
+        fixed={"preset": "mistral"},
+        variables={"model": "MISTRAL_MODEL"},
+        needs_from_env=("model",),
+        signs=("MISTRAL_API_KEY",),
+    ),
     "ollama": Provider(
         client="teamrun.models.ollama.client:OllamaChatCompletionClient",
         options_class="teamrun.models.ollama.options:OllamaOptions",
         needs=("model",),
-        hidden=(
-            *("self", "clock", "retry", "http_client", "create_args", "base_url"),
-            *("default_headers", "follow_redirects"),
-        ),
+        hidden=(*_HIDDEN, "base_url", "default_headers", "follow_redirects"),
         autogen=COMPONENTS["OllamaChatCompletionClient"].providers,
         variables={"model": "OLLAMA_MODEL", "host": "OLLAMA_HOST"},
         needs_from_env=("model",),
@@ -177,9 +207,6 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
 
 PLANNED: Final[Mapping[str, PlannedProvider]] = {
     "google": PlannedProvider(remedy=_OPENAI_FORM.format("gemini- model and GEMINI_API_KEY")),
-    "mistral": PlannedProvider(
-        remedy=_OPENAI_FORM.format("base_url of https://api.mistral.ai/v1 and MISTRAL_API_KEY")
-    ),
 }
 
 
@@ -207,7 +234,7 @@ def make_client(provider: str, **options: Any) -> ChatCompletionClient:
     switches = {name: given.pop(name) for name in row.switches if name in given}
     if switches:
         given["model_info"] = {**(given.get("model_info") or {}), **switches}
-    client: ChatCompletionClient = _load(row.client)(**given)
+    client: ChatCompletionClient = _load(row.client)(**given, **row.fixed)
     return client
 
 

@@ -9,7 +9,7 @@ CONTEXT_LENGTH_EXCEEDED: Final = "context_length_exceeded"
 """OpenAI's code."""
 
 _GENERAL: Final = frozenset(
-    {"400", "badrequesterror", "invalid_request_error", "validationexception"}
+    {"400", "3051", "badrequesterror", "invalid_request_error", "validationexception"}
 )
 """Codes of providers that say in words alone what is wrong with a request."""
 _TOO_LONG: Final = re.compile(

@@ -1,11 +1,13 @@
 """Texts that requests contain beside those of the conversation, the same for all providers."""
 
+import json
 from collections.abc import Sequence
 
+from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.arguments import read_arguments, sendable_arguments
 from teamrun.messages.llm import AssistantMessage, LLMMessage
 
-__all__ = ["DONE", "EMPTY", "GO_ON", "broken_calls", "prefix_of"]
+__all__ = ["DONE", "EMPTY", "GO_ON", "answer_in", "broken_calls", "instructed", "prefix_of"]
 
 EMPTY = "(empty)"
 """Replaces an empty text, if the server refuses empty texts."""
@@ -14,6 +16,10 @@ GO_ON = "Continue."
 DONE = "Done."
 """The model's part of a turn that ended with the results of tools."""
 
+_ANSWER = (
+    "{} answer with one JSON object and nothing else: no other text, no code fence. It must have "
+    "this JSON schema:\n{}"
+)
 _SHOWN = 300
 """Characters of broken arguments that the model is shown again."""
 
@@ -21,6 +27,20 @@ _SHOWN = 300
 def prefix_of(source: str) -> str:
     """The beginning of a text that names its author."""
     return f"{source} said:\n"
+
+
+def answer_in(schema: JsonMapping, *, beside_tools: bool) -> str:
+    """The instruction to answer in a form that the server does not enforce."""
+    when = "When you do not call a tool," if beside_tools else "Always"
+    return _ANSWER.format(when, json.dumps(schema, ensure_ascii=False))
+
+
+def instructed(wire: Sequence[JsonObject], instructions: Sequence[str]) -> list[JsonObject]:
+    """Messages in OpenAI's form with instructions at the end of the first system message."""
+    text = "\n\n".join(instructions)
+    if wire and wire[0]["role"] == "system":
+        return [{**wire[0], "content": f"{wire[0]['content']}\n\n{text}"}, *wire[1:]]
+    return [{"role": "system", "content": text}, *wire]
 
 
 def broken_calls(messages: Sequence[LLMMessage]) -> dict[str, str]:

@@ -93,6 +93,13 @@ def _anthropic(address: str, **options: Any) -> ChatCompletionClient:
     )
 
 
+def _mistral(address: str, **options: Any) -> ChatCompletionClient:
+    address = f"{address}/mistral/v1"
+    return OpenAIChatCompletionClient(
+        "mistral-large-latest", preset="mistral", base_url=address, api_key=KEY, **options
+    )
+
+
 def _ollama(address: str, **options: Any) -> ChatCompletionClient:
     return OllamaChatCompletionClient("llama3.2", host=address, api_key=KEY, **options)
 
@@ -123,6 +130,12 @@ SERVICES: Mapping[str, Service] = {
         },
         too_long=Reply(status=400, content="Input is too long for requested model."),
         forced='"toolChoice": {"tool": {"name": "add"}}',
+    ),
+    "mistral": Service(
+        connect=_mistral,
+        path="/mistral/v1/chat/completions",
+        stops={"stop": ("stop",), "length": ("length", "model_length"), "content_filter": ()},
+        too_long=Reply(status=400, error_code="3051", content="9 maximum context length"),
     ),
     "ollama": Service(
         connect=_ollama,

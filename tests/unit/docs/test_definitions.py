@@ -41,6 +41,7 @@ CASES: dict[str, tuple[type[BaseModel], set[str]]] = {
     "### `azure_openai`": (PROVIDERS["azure_openai"].options, OPENAI),
     "### `anthropic`": (PROVIDERS["anthropic"].options, set()),
     "### `bedrock`": (PROVIDERS["bedrock"].options, set()),
+    "### `mistral`": (PROVIDERS["mistral"].options, OPENAI - {"seed"}),
     "### `ollama`": (PROVIDERS["ollama"].options, set()),
     "### `scripted`": (PROVIDERS["scripted"].options, set()),
     "### Price": (profiles.PriceOptions, set()),

@@ -116,7 +116,7 @@ def test_short_names_of_clients_are_read(provider: str) -> None:
 
 
 @pytest.mark.behaviour("config.models.planned")
-@pytest.mark.parametrize("name", ["google", "mistral"])
+@pytest.mark.parametrize("name", ["google"])
 def test_types_that_are_planned_are_errors_with_a_remedy(name: str) -> None:
     with pytest.raises(DefinitionError, match="type 'openai'") as caught:
         make_client(name, model="m")

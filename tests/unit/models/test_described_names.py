@@ -201,7 +201,8 @@ async def test_the_environment_describes_a_client(
         ({"LLM_PROVIDER": "google", "GOOGLE_API_KEY": "k"}, ("not available yet", "gemini-")),
         ({"LLM_PROVIDER": "anthropic"}, ("ANTHROPIC_MODEL",)),
         ({"ANTHROPIC_MODEL": "claude-sonnet-5"}, ("ANTHROPIC_API_KEY",)),
-        ({"LLM_PROVIDER": "mistral"}, ("not available yet", "MISTRAL_API_KEY")),
+        ({"LLM_PROVIDER": "mistral"}, ("MISTRAL_MODEL",)),
+        ({"LLM_PROVIDER": "mistral", "MISTRAL_MODEL": "m"}, ("MISTRAL_API_KEY",)),
         ({"LLM_PROVIDER": "ollama"}, ("OLLAMA_MODEL",)),
     ],
 )

@@ -48,9 +48,12 @@ def test_each_provider_gives_its_client() -> None:
     assert isinstance(claude, AnthropicChatCompletionClient)
     ollama = make_client("ollama", model_id="qwen3:8b", endpoint="http://h.test", num_predict=9)
     assert isinstance(ollama, OllamaChatCompletionClient)
+    mistral = make_client("mistral", model_id="mistral-large-latest", api_key="k", random_seed=1)
+    assert isinstance(mistral, OpenAIChatCompletionClient)
+    assert mistral.base_url == "https://api.mistral.ai/v1"
     assert isinstance(make_client("scripted", script=["a"]), ScriptedModel)
     assert provider_names() == [
-        *("anthropic", "azure_openai", "bedrock", "ollama", "openai", "scripted"),
+        *("anthropic", "azure_openai", "bedrock", "mistral", "ollama", "openai", "scripted"),
     ]
 
 
@@ -70,6 +73,9 @@ def test_each_provider_gives_its_client() -> None:
         ("ollama", {"model": "m", "num_ctxx": 1}, "/num_ctxx", "num_ctx"),
         ("ollama", {"model": "m", "follow_redirects": True}, "/follow_redirects", None),
         ("ollama", {"model": "m", "http_client": 1}, "/http_client", None),
+        ("mistral", {}, "/model", None),
+        ("mistral", {"model": "m", "api_key": "k", "preset": "groq"}, "/preset", None),
+        ("mistral", {"model": "m", "api_key": "k", "organization": "o"}, "/organization", None),
         ("scripted", {}, "/script", None),
         ("scripted", {"script": ["a"], "temperature": 1}, "/temperature", None),
     ],
@@ -127,6 +133,10 @@ def test_a_model_id_holds_its_provider() -> None:
                 "MODEL_TEMPERATURE": "0.5",
             },
             AzureOpenAIChatCompletionClient,
+        ),
+        (
+            {"MISTRAL_API_KEY": "k", "MISTRAL_MODEL": "mistral-large-latest"},
+            OpenAIChatCompletionClient,
         ),
         ({"OLLAMA_MODEL": "qwen3:8b", "OLLAMA_API_KEY": "k"}, OllamaChatCompletionClient),
         ({"LLM_PROVIDER": "ollama", "OLLAMA_MODEL": "m"}, OllamaChatCompletionClient),

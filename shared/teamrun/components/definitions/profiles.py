@@ -204,17 +204,19 @@ class Profile:
         }
         # `${NAME:-}` means that the option is absent unless the variable is set.
         given = {key: value for key, value in expanded.items() if value != ""}
-        access = self.provider.access
-        return given if access is None else given | _reached(access, given, environ)
+        row = self.provider
+        return given if row.access is None else given | _reached(row, row.access, given, environ)
 
 
-def _reached(access: FindAccess, given: JsonMapping, environ: Mapping[str, str]) -> JsonObject:
+def _reached(
+    row: Provider, access: FindAccess, given: JsonMapping, environ: Mapping[str, str]
+) -> JsonObject:
     """Address and key, resolved here so that a client created later uses the same ones."""
-    model, base_url = given.get("model"), given.get("base_url")
-    if not isinstance(model, str) or not isinstance(base_url, str | None):
+    model = given.get("model")
+    if not isinstance(model, str) or not isinstance(given.get("base_url"), str | None):
         return {}  # refused when the options are validated
     try:
-        address, variable, key = access(model, base_url, environ)
+        address, variable, key = access(model, row.address(given), environ)
     except NoAddress:
         raise MissingVariable(BASE_URL) from None
     if "api_key" in given:

@@ -67,7 +67,7 @@ def check_options(
     construct(row.options, fields, given, problems, unknown=unknown)
     if isinstance(row.access, Company):
         _check_address(fields, given, row.access, environ, problems)
-    elif row.access is not None:
+    elif row.access is not None and row.address(given) is None:
         _check_key(fields, values, expanded, problems)
         _check_default_address(fields, given, environ, problems)
 
@@ -94,7 +94,7 @@ def _check_default_address(
 ) -> None:
     """Note an address of the environment that is no URL; the profile gives none itself."""
     model = given.get("model")
-    if not isinstance(model, str) or ("base_url" in fields.values and given.get("base_url")):
+    if not isinstance(model, str):
         return
     try:
         fault = http_url_fault(address_of(model, None, environ))

@@ -24,7 +24,7 @@ from teamrun.components.reading.profile_checks import check_fallbacks, check_opt
 from teamrun.components.reading.yaml_text import load_yaml
 from teamrun.errors import DefinitionError
 from teamrun.json_types import JsonMapping, JsonObject
-from teamrun.models.makers import OPENAI, Company, variable_of
+from teamrun.models.makers import OPENAI, Company
 from teamrun.models.providers import PLANNED, PROVIDERS
 
 __all__ = ["implicit_profile", "read_profiles"]
@@ -76,7 +76,7 @@ def implicit_profile(name: str) -> Profile | None:
             "base_url": f"${{{row.access.address_variable}:-}}",
         }
         return Profile(name, provider, options)
-    variable = variable_of(model)
+    variable = row.variable(model)
     options = {"model": model, "api_key": f"${{{variable}}}"}
     if variable == OPENAI.variable:
         options["base_url"] = "${OPENAI_BASE_URL:-}"

@@ -380,7 +380,10 @@ _ROWS: Final = (
         "teamrun.models.openai.client:OpenAIChatCompletionClient",
         "model",
         "autogen_ext.models.openai.OpenAIChatCompletionClient",
-        {**_of(*_CHAT, "organization", "base_url"), **_of(*_CHAT_OURS, is_ours=True)},
+        {
+            **_of(*_CHAT, "organization", "base_url"),
+            **_of(*_CHAT_OURS, "preset", is_ours=True),
+        },
         also=("openai_chat_completion_client", "OpenAIChatCompletionClient"),
         write=f"{_CLIENTS}:write_client",
         make=f"{_CLIENTS}:make_openai",

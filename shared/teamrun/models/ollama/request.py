@@ -1,9 +1,8 @@
 """The request of Ollama's `/api/chat`, from our messages and tools."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, assert_never, cast
+from typing import Any, Final, Literal, assert_never, cast
 
 from pydantic import BaseModel
 
@@ -13,6 +12,7 @@ from teamrun.models.base import ModelInfo, ToolChoice
 from teamrun.models.ollama.arguments import OllamaArgs, checked_arguments, joined, on_wire
 from teamrun.models.ollama.messages import MessageWriter
 from teamrun.models.tool_names import ToolNames
+from teamrun.models.turn_texts import answer_in, instructed
 from teamrun.models.wrong_arguments import ModelArgumentError
 from teamrun.tools.schema import ToolSchema
 
@@ -24,10 +24,6 @@ _WINDOW: Final = 4_096
 """Tokens: the server's default on most machines. It depends on their memory."""
 _MUST_CALL: Final = "Call one of your tools now. Do not answer with text."
 _MUST_CALL_ONE: Final = "Call the tool {} now. Do not answer with text."
-_SCHEMA: Final = (
-    "When you do not call a tool, answer with one JSON object and nothing else: no other text, no "
-    "code fence. It must have this JSON schema:\n{}"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +86,7 @@ class RequestBuilder:
         wanted = arguments.get("response_format") if json_output is None else json_output
         instructions += self._add_format(body, wanted)
         if instructions:
-            body["messages"] = _instructed(wire, instructions)
+            body["messages"] = instructed(wire, instructions)
         return Request(body=body, names=names, provider=self.provider)
 
     def _add_tools(
@@ -121,7 +117,7 @@ class RequestBuilder:
                 return []
             case True | "json":
                 self._need(self.info["json_output"], "JSON output")
-                schema = "json"
+                schema: Literal["json"] | Json = "json"
             case dict():
                 schema = cast(Json, wanted)
             case type():
@@ -133,22 +129,14 @@ class RequestBuilder:
             body["format"] = schema
             return []
         # A format restricts every token of the answer, so that no tool could be called.
-        text = "{}" if schema == "json" else json.dumps(schema, ensure_ascii=False)
-        return [_SCHEMA.format(text)]
+        any_object: Json = {"type": "object"}
+        return [answer_in(any_object if schema == "json" else schema, beside_tools=True)]
 
     def _need(self, able: bool, what: str) -> None:
         if not able:
             raise ModelArgumentError(
                 f"The model {self.model!r} has no {what}; choose one that has."
             )
-
-
-def _instructed(wire: list[Json], instructions: list[str]) -> list[Json]:
-    """The messages with instructions at the end of the first system message."""
-    text = "\n\n".join(instructions)
-    if wire and wire[0]["role"] == "system":
-        return [{**wire[0], "content": f"{wire[0]['content']}\n\n{text}"}, *wire[1:]]
-    return [{"role": "system", "content": text}, *wire]
 
 
 def _tool(schema: ToolSchema, names: ToolNames) -> Json:

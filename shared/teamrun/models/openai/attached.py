@@ -10,7 +10,7 @@ from typing import Any, cast
 from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.messages.llm import ProviderData
 
-__all__ = ["attached_to_call", "attached_to_message", "merged", "provider_data"]
+__all__ = ["THOUGHTS", "attached_to_call", "attached_to_message", "merged", "provider_data"]
 
 Json = JsonObject
 
@@ -24,6 +24,7 @@ _OF_MESSAGE = frozenset(
         "name",
         "object",
         "parsed",
+        "prefix",
         "refusal",
         "role",
         "tool_call_id",
@@ -35,7 +36,7 @@ _OF_CALL = frozenset({"arguments", "function", "id", "index", "name", "type"})
 _OF_FUNCTION = frozenset({"arguments", "name"})
 _DEPTH = 32
 """Levels of objects and lists that are kept; no provider needs deeper data."""
-_THOUGHTS = frozenset({"reasoning_content", "reasoning", "thinking"})
+THOUGHTS = frozenset({"reasoning_content", "reasoning", "thinking"})
 """Texts that a stream sends in pieces."""
 
 
@@ -59,7 +60,7 @@ def merged(before: Json, more: Json) -> Json:
 
 def _joined(name: str, before: object, more: object) -> object:
     match before, more:
-        case str(), str() if name in _THOUGHTS:
+        case str(), str() if name in THOUGHTS:
             return before + more
         case list(), list():
             return [*cast(list[Any], before), *cast(list[Any], more)]
@@ -77,7 +78,7 @@ def provider_data(provider: str, data: Json, *, with_thoughts: bool) -> Provider
         data: The server's data.
         with_thoughts: Return thoughts, as required with tool calls; with text they are refused.
     """
-    kept = {key: value for key, value in data.items() if with_thoughts or key not in _THOUGHTS}
+    kept = {key: value for key, value in data.items() if with_thoughts or key not in THOUGHTS}
     return ProviderData(provider, kept) if kept else None
 
 

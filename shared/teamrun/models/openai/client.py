@@ -9,7 +9,7 @@ and are observable (`retry.py`). The SDK is loaded when the first client is crea
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 from pydantic import BaseModel
 
@@ -28,13 +28,17 @@ from teamrun.models.makers import (
     NO_KEY,
     OPENAI,
     Access,
+    Maker,
     access_to,
     address_and_query,
     check_address,
+    preset_named,
     provider_of,
+    quirks_of,
 )
 from teamrun.models.openai.request import RequestBuilder
 from teamrun.models.openai.stream_usage import UsageInStreams
+from teamrun.models.quirks import NO_QUIRKS, Quirks
 from teamrun.models.retry import RetryingModel, RetryPolicy
 from teamrun.models.tool_names import HasSchema
 from teamrun.models.wrong_arguments import ModelArgumentError
@@ -76,6 +80,7 @@ class BaseOpenAIClient(RetryingModel):
         create_args: JsonMapping,
         sent_as: str | None = None,
         remedies: Mapping[int, str] | None = None,
+        quirks: Quirks = NO_QUIRKS,
     ) -> None:
         from teamrun.models.openai.calls import OpenAICalls  # loads the SDK
 
@@ -88,6 +93,7 @@ class BaseOpenAIClient(RetryingModel):
             add_name_prefixes=add_name_prefixes,
             include_name_in_message=include_name_in_message,
             rename_max_tokens=is_reasoning(model),
+            quirks=quirks,
         )
         calls = OpenAICalls(
             connect,
@@ -97,7 +103,7 @@ class BaseOpenAIClient(RetryingModel):
         )
         with_usage = UsageInStreams(
             calls,
-            is_wanted=include_usage is not False,
+            is_wanted=include_usage is not False and quirks.stream_options,
             options=requests.create_args.get("stream_options"),
         )
         super().__init__(Attempt(requests, with_usage), retry, max_retries, clock=clock)
@@ -153,6 +159,9 @@ class OpenAIChatCompletionClient(BaseOpenAIClient):
             `GEMINI_API_KEY` or `GOOGLE_API_KEY`, `ANTHROPIC_API_KEY`, `LLAMA_API_KEY` and so on
             (`makers.py`). At any other address, `OPENAI_API_KEY` if it is set; a server of your
             own may need none.
+        preset: The server by its name, such as `groq` or `vllm` (`makers.PRESETS`): its address,
+            the variable of its key, and how it differs from OpenAI. A company is known by its
+            address as well.
         base_url: A server that speaks the same API, such as `http://127.0.0.1:11434/v1`. Without
             it, the address of the model's own company (`gemini-`, `claude-`, `Llama-`,
             `deepseek-chat`, `grok-`); for other models `OPENAI_BASE_URL`, else OpenAI's own.
@@ -182,6 +191,7 @@ class OpenAIChatCompletionClient(BaseOpenAIClient):
         model: str | None = None,
         *,
         api_key: ApiKey | None = None,
+        preset: str | None = None,
         base_url: str | None = None,
         organization: str | None = None,
         org_id: str | None = None,
@@ -205,10 +215,12 @@ class OpenAIChatCompletionClient(BaseOpenAIClient):
                 "No model: pass model=, or set OPENAI_MODEL.", argument="model"
             )
         self._given = given | {"model": model}
-        access = access_to(model, base_url, os.environ)
+        server = None if preset is None else preset_named(preset)
+        access = access_to(model, base_url or (server and server.base_url), os.environ)
         check_address(access.base_url, "base_url")
+        quirks = quirks_of(access.base_url, server)
         self._base_url = access.base_url
-        key = _key(api_key, access)
+        key = _key(api_key, access, server)
         seconds = as_timedelta(timeout)
         super().__init__(
             lambda: _connect(
@@ -221,7 +233,7 @@ class OpenAIChatCompletionClient(BaseOpenAIClient):
             ),
             model=model,
             base_url=access.base_url,
-            info=resolved_model_info(model, model_info, own_server=not access.is_openai),
+            info=_info(model, model_info, access, quirks),
             timeout=seconds,
             retry=retry,
             max_retries=max_retries,
@@ -230,6 +242,7 @@ class OpenAIChatCompletionClient(BaseOpenAIClient):
             include_name_in_message=include_name_in_message,
             include_usage=include_usage,
             create_args=create_args,
+            quirks=quirks,
         )
 
     @classmethod
@@ -297,15 +310,23 @@ def stripped(key: ApiKey | None) -> ApiKey | None:
     return key.strip() if isinstance(key, str) else key
 
 
-def _key(api_key: ApiKey | None, access: Access) -> ApiKey:
+def _info(model: str, given: ModelInfo | None, access: Access, quirks: Quirks) -> ModelInfo:
+    """The capabilities of a model on that server; the caller's own switches take precedence."""
+    info = resolved_model_info(model, given, own_server=not access.is_openai)
+    return cast(ModelInfo, {**info, **quirks.switches, **(given or {})})
+
+
+def _key(api_key: ApiKey | None, access: Access, server: Maker | None) -> ApiKey:
     """The key to send to that address.
 
     Raises:
         ModelArgumentError: There is none, and the address needs one.
     """
     key = stripped(api_key or access.key)
-    if not key and access.variable is None:  # by the SDK's convention; else it needs none
-        key = stripped(os.environ.get(OPENAI.variable)) or NO_KEY
+    if not key and access.variable is None:
+        # By the SDK's convention, for a server that is not known by its name.
+        own = stripped(os.environ.get(OPENAI.variable)) if server is None else None
+        key = own or NO_KEY
     if not key:
         raise ModelArgumentError(
             f"No API key for {public_url(access.base_url)}: pass api_key=, or set "

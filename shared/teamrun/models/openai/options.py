@@ -1,11 +1,13 @@
 """The options of profiles of the types `openai` and `azure_openai`, as in the operator's file."""
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from teamrun.errors import UsageError
 from teamrun.json_types import JsonObject
+from teamrun.models.makers import preset_named
 from teamrun.models.options import ProfileOptions
 from teamrun.models.scalars import (
     LONGEST_S,
@@ -16,7 +18,14 @@ from teamrun.models.scalars import (
     WholeNumber,
 )
 
-__all__ = ["AzureOpenAIOptions", "OpenAIOptions"]
+__all__ = ["AzureOpenAIOptions", "MistralOptions", "OpenAIOptions"]
+
+
+def _known(name: str) -> str:
+    try:
+        return preset_named(name).name
+    except UsageError as error:
+        raise ValueError(error.message.rstrip(".")) from error
 
 
 class _ChatOptions(ProfileOptions):
@@ -58,8 +67,22 @@ class OpenAIOptions(_ChatOptions):
         "org_id": "organization",
     }
 
+    preset: Annotated[str, AfterValidator(_known)] | None = None
+    """The server, by name: its address, the variable of its key, and how it differs."""
     base_url: Address | None = None
     organization: str | None = None
+
+
+class MistralOptions(_ChatOptions):
+    """Options of a profile of type `mistral`."""
+
+    aliases: ClassVar[Mapping[str, str]] = {
+        "model_id": "model",
+        "endpoint": "base_url",
+        "random_seed": "seed",
+    }
+
+    base_url: Address | None = None
 
 
 class AzureOpenAIOptions(_ChatOptions):

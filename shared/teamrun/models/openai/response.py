@@ -184,11 +184,15 @@ class AnswerReader:
             usage=self._usage,
             logprobs=self._logprobs or None,
             model=self._model,
-            provider_data=provider_data(
-                self.request.provider, self._attached, with_thoughts=bool(self._calls)
-            ),
+            provider_data=self._provider_data(),
             filtered=list(dict.fromkeys(self._filtered)) or None,
         ).result(self.family)
+
+    def _provider_data(self) -> ProviderData | None:
+        attached = self._attached
+        if self.request.hides_thoughts and self._reasoning:  # to know that they are no text
+            attached = {"reasoning": "".join(self._reasoning), **attached}
+        return provider_data(self.request.provider, attached, with_thoughts=bool(self._calls))
 
     def _counts(self, choice: Json) -> bool:
         # If several answers were requested, the first is the answer. If not, further choices are
