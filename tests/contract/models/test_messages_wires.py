@@ -245,7 +245,7 @@ def test_the_server_of_the_tests_answers_in_the_form_of_the_sdk(reply: Reply) ->
     from anthropic.types import ErrorResponse, Message, RawMessageStreamEvent
 
     wire = MessagesWire()
-    body: dict[str, Any] = {"model": CLAUDE, "messages": []}
+    body: Json = {"model": CLAUDE, "messages": []}
     Message.model_validate(wire.whole(reply, body, 1), strict=True)
     events: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
     kinds: list[str] = []

@@ -4,7 +4,7 @@ Source: https://platform.claude.com/docs/en/build-with-claude/streaming
 """
 
 import json
-from typing import Any, cast
+from typing import Any
 
 from tests.contract.models.wires import ADD, ASK, AnswerCase, Failure, RequestCase, Said
 from tests.support.messages_wire import event
@@ -364,12 +364,9 @@ FAILURES = [
 ]
 
 AUTO: Json = {"type": "auto"}
-ADD_SENT: Json = {
-    "name": "add",
-    "description": "Adds.",
-    "input_schema": cast(Json, ADD)["parameters"],
-}
-NOTHING: Json = {"type": "object", "properties": {}}
+INTEGER: Json = {"type": "object", "properties": {"a": {"type": "integer"}}}
+ADD_SENT: Json = {"name": "add", "description": "Adds.", "input_schema": INTEGER}
+UNKNOWN: Json = {"type": "object", "properties": {}}
 CALLED = [
     UserMessage(content="Add.", source="user"),
     AssistantMessage(
@@ -464,7 +461,7 @@ REQUESTS = [
         id="ids_of_other_providers_are_replaced_and_tools_of_the_past_declared",
         messages=[*CALLED, UserMessage(content="So?", source="user")],
         sent={
-            "tools": [{"name": "add", "input_schema": NOTHING}],
+            "tools": [{"name": "add", "input_schema": UNKNOWN}],
             "tool_choice": {"type": "none"},
         },
     ),
