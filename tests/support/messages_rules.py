@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-__all__ = ["faults_of"]
+__all__ = ["faults_of", "prepare"]
 
 Json = dict[str, Any]
 
@@ -25,6 +25,11 @@ _MARKS = 4
 def faults_of(body: Json) -> list[str]:
     """What the service has against a request."""
     return [*_misfits(body), *_conversation_faults(body), *_option_faults(body)]
+
+
+def prepare() -> None:
+    """Load the SDK's types now, and not while a client with a short timeout waits."""
+    _adapter()
 
 
 @cache

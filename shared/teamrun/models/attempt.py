@@ -3,8 +3,8 @@
 Above it: the client of a provider. Below it: the provider's own requests and how they are sent.
 """
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Generic, Protocol, TypeVar, Unpack
@@ -12,6 +12,7 @@ from typing import Generic, Protocol, TypeVar, Unpack
 from pydantic import BaseModel
 
 from teamrun.core.cancellation import CancellationToken
+from teamrun.errors import ModelError
 from teamrun.json_types import JsonMapping
 from teamrun.messages.llm import CreateResult, LLMMessage, RequestUsage
 from teamrun.models.base import CallOptions, ChatCompletionClient, ModelInfo, ToolChoice
@@ -37,6 +38,11 @@ class Requests(Protocol[R_co]):
     @property
     def window(self) -> int:
         """The size of the model's context window, in tokens."""
+        ...
+
+    @property
+    def provider(self) -> str:
+        """The server, as errors and the data that it attaches to turns name it."""
         ...
 
     def build(
@@ -104,11 +110,13 @@ class Attempt(ChatCompletionClient, Generic[R]):
         """Call the model once.
 
         Raises:
-            ModelError: The call failed.
+            ModelError: The call failed; `data["provider"]` names the server.
             UsageError: The model does not support the request.
         """
-        request = self._request(messages, options)
-        return self._counted(await self._calls.create(request, options.get("cancellation_token")))
+        with self._named():
+            request = self._request(messages, options)
+            token = options.get("cancellation_token")
+            return self._counted(await self._calls.create(request, token))
 
     async def create_stream(
         self,
@@ -121,11 +129,12 @@ class Attempt(ChatCompletionClient, Generic[R]):
             ModelError: The call failed, or its answer ended early.
             UsageError: The model does not support the request.
         """
-        request = self._request(messages, options)
-        stream = self._calls.stream(request, options.get("cancellation_token"))
-        async with aclosing(stream) as pieces:
-            async for piece in pieces:
-                yield piece if isinstance(piece, str) else self._counted(piece)
+        with self._named():
+            request = self._request(messages, options)
+            stream = self._calls.stream(request, options.get("cancellation_token"))
+            async with aclosing(stream) as pieces:
+                async for piece in pieces:
+                    yield piece if isinstance(piece, str) else self._counted(piece)
 
     @property
     def model_info(self) -> ModelInfo:
@@ -145,6 +154,15 @@ class Attempt(ChatCompletionClient, Generic[R]):
     ) -> int:
         """An estimate of the room left in the model's window, in tokens."""
         return self._requests.window - self.count_tokens(messages, tools=tools)
+
+    @contextmanager
+    def _named(self) -> Generator[None]:
+        """A block in which errors get the name of the provider."""
+        try:
+            yield
+        except ModelError as error:
+            error.data.setdefault("provider", self._requests.provider)
+            raise
 
     def _request(self, messages: Sequence[LLMMessage], options: CallOptions) -> R:
         return self._requests.build(

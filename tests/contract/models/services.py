@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from tests.support.bedrock import CLAUDE
+from tests.support.messages_rules import prepare
 from tests.support.model_replies import Plan, Reply
 from tests.support.model_server import ModelServer
 
@@ -47,6 +48,8 @@ class Service:
     """How the path of a request begins."""
     stops: Mapping[FinishReason, tuple[str, ...]]
     """The service's own names of the reasons why a model stops."""
+    provider: str = "server-"
+    """How the provider's name in errors begins."""
     too_long: Reply
     """The refusal of a conversation that does not fit into the context window."""
     forced: str = '"tool_choice": {"type": "function", "function": {"name": "add"}}'
@@ -88,6 +91,7 @@ def _bedrock(address: str, **options: Any) -> ChatCompletionClient:
 
 
 def _anthropic(address: str, **options: Any) -> ChatCompletionClient:
+    prepare()
     return AnthropicChatCompletionClient(
         "claude-sonnet-5", base_url=address, api_key=KEY, **options
     )
@@ -122,6 +126,7 @@ SERVICES: Mapping[str, Service] = {
     ),
     "bedrock": Service(
         connect=_bedrock,
+        provider="bedrock-claude",
         path="/model/",
         stops={
             "stop": ("end_turn", "stop_sequence"),

@@ -190,6 +190,7 @@ async def test_a_refusal_is_not_repeated(service: str, ask: Ask, status: int) ->
         error = await failure_of(ask, model)
     assert (error.status_code, error.retryable, server.calls) == (status, False, 1)
     assert "words of it" in error.message
+    assert error.data["provider"].startswith(SERVICES[service].provider)
 
 
 @both
