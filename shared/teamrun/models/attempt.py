@@ -7,15 +7,17 @@ from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from math import isfinite
 from typing import Generic, Protocol, TypeVar, Unpack
 
 from pydantic import BaseModel
 
 from teamrun.core.cancellation import CancellationToken
-from teamrun.errors import ModelError
+from teamrun.errors import ModelError, UsageError
 from teamrun.json_types import JsonMapping
 from teamrun.messages.llm import CreateResult, LLMMessage, RequestUsage
 from teamrun.models.base import CallOptions, ChatCompletionClient, ModelInfo, ToolChoice
+from teamrun.models.scalars import LONGEST_S
 from teamrun.tools.schema import ToolSchema
 
 __all__ = ["Attempt", "Calls", "Requests", "as_timedelta"]
@@ -179,7 +181,21 @@ class Attempt(ChatCompletionClient, Generic[R]):
 
 
 def as_timedelta(timeout: timedelta | float | None) -> timedelta:
-    """The timeout of a client's constructor in one form; by default ten minutes."""
+    """The timeout of a client's constructor in one form; by default ten minutes.
+
+    Infinity, which is no limit, and numbers that a `timedelta` cannot have are ten years.
+
+    Raises:
+        UsageError: It is not a number (NaN), or minus infinity.
+    """
     if timeout is None:
         return _TIMEOUT
-    return timeout if isinstance(timeout, timedelta) else timedelta(seconds=timeout)
+    if isinstance(timeout, timedelta):
+        return timeout
+    seconds = min(timeout, LONGEST_S)
+    if not isfinite(seconds):
+        raise UsageError(
+            f"timeout must be a number of seconds or a timedelta, not {timeout}; leave it out for "
+            "ten minutes, or take float('inf') for no limit."
+        )
+    return timedelta(seconds=seconds)

@@ -5,6 +5,7 @@ import inspect
 import json
 import ssl
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import anyio
@@ -215,3 +216,22 @@ def test_a_missing_key_or_model_or_a_misspelt_argument_is_named() -> None:
         OpenAIChatCompletionClient("gpt-4o", **misspelt)
     arguments = [caught.value.data["argument"] for caught in (no_key, no_model, unknown)]
     assert arguments == ["api_key", "model", "temperatur"]
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), 1e300, timedelta(days=9)])
+async def test_a_timeout_may_be_as_long_as_one_likes(seconds: Any) -> None:
+    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Y"}}
+    answer = {"id": "1", "object": "chat.completion", "created": 1, "model": "m"}
+
+    model = client(
+        lambda _: httpx2.Response(200, json=answer | {"choices": [choice]}), timeout=seconds
+    )
+
+    assert (await model.create(ASK)).content == "Y"
+    await model.close()
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("-inf")])
+def test_a_timeout_that_is_no_number_is_refused(seconds: float) -> None:
+    with pytest.raises(UsageError, match="timeout must be a number of seconds or a timedelta, not"):
+        OpenAIChatCompletionClient(model="gpt-4o", api_key="k", timeout=seconds)

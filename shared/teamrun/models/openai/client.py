@@ -166,7 +166,8 @@ class OpenAIChatCompletionClient(BaseOpenAIClient):
             it, the address of the model's own company (`gemini-`, `claude-`, `Llama-`,
             `deepseek-chat`, `grok-`); for other models `OPENAI_BASE_URL`, else OpenAI's own.
         organization: OpenAI's organization; `org_id` is another name for it.
-        timeout: Of a whole call, or of silence within a stream: seconds, or a `timedelta`.
+        timeout: Of a whole call, or of silence within a stream: seconds, or a `timedelta`; infinity
+            is no limit.
         max_retries: How often a call is repeated after a transient failure.
         retry: The whole retry policy, in place of `max_retries`.
         model_info: The model's capabilities, if its name is unknown; or only the switches
