@@ -88,7 +88,9 @@ def test_two_agents_talk_until_one_says_terminate(capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.behaviour("v02.functions")
-def test_a_function_is_called_by_one_agent_and_executed_by_the_other() -> None:
+def test_a_function_is_called_by_one_agent_and_executed_by_the_other(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     call: Any = {"tool_calls": [{"id": "c", "name": "add", "arguments": {"a": 1, "b": 2}}]}
     assistant = AssistantAgent("assistant", llm_config=model(call, "3 TERMINATE"))
     user = proxy(is_termination_msg=ends)
@@ -106,6 +108,7 @@ def test_a_function_is_called_by_one_agent_and_executed_by_the_other() -> None:
     client = assistant.client_list[0]
     assert isinstance(client, ScriptedModel)
     assert [each["name"] for each in client.calls[0].tools] == ["add"]
+    assert capsys.readouterr().out == "\n>>>>>>>> EXECUTING FUNCTION add...\n"
     assert client.calls[1].messages[-1].type == "FunctionExecutionResultMessage"
 
 

@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import json
 import re
+import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import cache
@@ -120,6 +121,9 @@ def called(function: Callable[..., Any] | None, name: str, arguments: str) -> st
         return f"Error: {error}\n The argument must be in JSON format."
     if not isinstance(given, Mapping):
         return "Error: The arguments must be a JSON object."
+    # As AutoGen 0.2.40, also where messages are not printed.
+    sys.stdout.write(f"\n>>>>>>>> EXECUTING FUNCTION {name}...\n")
+    sys.stdout.flush()
     try:
         value = function(**given)
         return _text(wait_for(value) if inspect.iscoroutine(value) else value)
