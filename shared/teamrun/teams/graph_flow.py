@@ -130,11 +130,15 @@ class GraphFlow(BaseGroupChat):
             groups = self._remaining.get(node)
             if groups is None:  # no edge leads to it
                 continue
-            whole = self._whole[node]
-            self._remaining[node] = {g: n if n > 0 else whole[g] for g, n in groups.items()}
+            self._remaining[node] = self._anew(node, groups)
             self._enqueued_any[node] = dict.fromkeys(groups, False)
         self._before, self._followed = self._order(), []
         return tuple(self._ready)
+
+    def _anew(self, node: str, groups: dict[str, int]) -> dict[str, int]:
+        """What the groups wait for when those that have made the node ready begin again."""
+        whole = self._whole[node]
+        return {group: left if left > 0 else whole[group] for group, left in groups.items()}
 
     def _turn_over(self, speaker: str, turn: Turn) -> None:
         self._spoken(speaker, turn.messages[-1])
@@ -207,8 +211,12 @@ class GraphFlow(BaseGroupChat):
         self._begin_order()
         self._load_at_once(manager)
         if manager.ready:
-            self._ready, self._remaining = manager.ready, manager.remaining
-            self._enqueued_any = manager.enqueued_any
+            self._ready, self._enqueued_any = manager.ready, manager.enqueued_any
+            # AutoGen 0.7.5 does not count anew after loading: such a node never speaks again there.
+            self._remaining = {
+                node: of if node in self._ready else self._anew(node, of)
+                for node, of in manager.remaining.items()
+            }
         else:
             self._follow_thread()
 

@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 Count = Annotated[int, Field(strict=True, ge=0, le=MOST)]
+_Left = Annotated[int, Field(strict=True, ge=-MOST, le=MOST)]
 
 
 class BaseState(BaseModel):
@@ -142,8 +143,9 @@ class GraphManagerState(SeveralAtOnceState):
     """The manager of a `GraphFlow`."""
 
     type: str = "GraphManagerState"
-    remaining: dict[str, dict[str, Count]] = {}
-    """The edges that each activation group of a node still waits for."""
+    remaining: dict[str, dict[str, _Left]] = {}
+    """The edges that each activation group of a node still waits for; below 0 if more were followed
+    in the step that has made the node ready."""
     enqueued_any: dict[str, dict[str, bool]] = {}
     """Whether a group of which any edge is enough has made its node ready."""
     ready: list[str] = []

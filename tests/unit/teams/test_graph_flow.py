@@ -301,6 +301,24 @@ async def test_a_state_of_autogen_from_within_a_turn_continues_that_turn(
 
 
 @pytest.mark.parametrize(
+    ("ready", "left", "speakers"),
+    [("d", 0, "d"), ("d", -1, "d"), ("bc", 0, "bcd"), ("bc", -1, "bcd")],
+)
+async def test_groups_that_autogen_has_not_counted_anew_begin_again(
+    ready: str, left: int, speakers: str
+) -> None:
+    team = diamond()
+    remaining = {"b": {"b": 1}, "c": {"c": 1}, "d": {"d": left}}
+
+    # AutoGen 0.7.5 decrements below 0, and after loading counts no group anew.
+    state: Any = of_autogen(await team.save_state(), ready=[*ready], remaining=remaining)
+    await team.load_state(state)
+
+    assert sources(await team.run()) == speakers
+    assert sources(await team.run(task="again")) == "abcd"
+
+
+@pytest.mark.parametrize(
     "manager",
     [
         {"ready": ["z"]},

@@ -296,7 +296,7 @@ async def test_the_state_of_an_assistant_needs_its_conversation() -> None:
         await agent.load_state({"llm_context": {"messages": 5}})
 
 
-@pytest.mark.parametrize("left", [-1, 2, True, "1", 10**30])
+@pytest.mark.parametrize("left", [-(10**30), 2, True, "1", 10**30])
 async def test_the_edges_that_a_node_waits_for_are_as_many_as_it_has(left: Any) -> None:
     a, b = Talker("a"), Talker("b")
     graph = DiGraphBuilder().add_node(a).add_node(b).add_edge(a, b).build()
