@@ -10,6 +10,8 @@ from teamrun.components.registry import Registry
 from teamrun.core.refs import RunRef
 from teamrun.errors import DefinitionError, IdempotencyConflict
 from teamrun.models.base import ModelInfo
+from teamrun.runs.log.keys import snapshot_key
+from teamrun.runs.log.limits import Limits
 from teamrun.runs.service.requests import Answer, ForkRequest, RetryRequest, RunRequest
 from teamrun.runs.service.resources import Run
 from teamrun.testing import ScriptedModel
@@ -182,6 +184,27 @@ async def test_a_thread_continues_after_an_output_that_did_not_fit() -> None:
     second = await executed(cluster, thread_id=thread.id, output_schema=None)
     assert (first.stop_code, second.status) == ("output_schema", "completed")
     assert [each.content for each in model.calls[-1].messages[1:]] == ["go", "one", "go"]
+
+
+async def test_a_run_that_continues_from_a_snapshot_shows_the_whole_conversation() -> None:
+    said = {name: [f"{name}{n}" for n in range(35)] for name in "ab"}
+    model = ScriptedModel({**said, "output-schema": ["no", GOOD]}, record=True)
+    cluster = Cluster({}, team=duo(70), model=model)
+    limits = {"max_model_calls": 71, "on_limit": "pause"}
+    ref = await cluster.submit(output_schema=SCHEMA, limits=limits)
+    await cluster.worker().execute(ref)
+    made = len(model.calls)
+    assert await cluster.store.get(snapshot_key(ref))
+    await cluster.service.resume(TENANT, ref.run_id, limits=Limits(max_model_calls=72))
+
+    await cluster.worker("w2").execute(ref)
+
+    run = await cluster.service.get(TENANT, ref.run_id)
+    assert run.output is not None and run.output.data == DATA
+    [again] = model.calls[made:]
+    shown = str(again.messages[1].content)
+    assert shown.startswith("The conversation:\n\nuser: go\n\na: a0\n\nb: b0\n\n")
+    assert "\n\nb: b34\n\n" in shown
 
 
 async def test_a_fork_and_a_retry_have_the_schema_of_their_parent() -> None:
