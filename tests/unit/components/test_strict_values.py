@@ -78,6 +78,7 @@ def test_a_field_takes_values_of_its_kind_alone(
     of_profiles = (
         options.ProfileOptions,
         profiles.BreakerOptions,
+        profiles.CacheOptions,
         profiles.FallbackOptions,
         profiles.PaceOptions,
     )

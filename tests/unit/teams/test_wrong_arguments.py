@@ -17,7 +17,7 @@ from teamrun.conditions import (
     TimeoutTermination,
     TokenUsageTermination,
 )
-from teamrun.errors import ModelError, UsageError
+from teamrun.errors import ModelError, UnfitOutput, UsageError
 from teamrun.models import OpenAIChatCompletionClient
 from teamrun.teams import RoundRobinGroupChat, SelectorGroupChat
 from teamrun.testing import ScriptedModel
@@ -135,10 +135,10 @@ async def test_a_fence_around_a_structured_answer_is_no_part_of_it(text: str) ->
 
 @pytest.mark.parametrize("text", ["Yes.", '{"approved": "perhaps"}', "```json\nYes\n```", ""])
 async def test_a_structured_answer_that_does_not_fit_is_an_error_of_the_model(text: str) -> None:
-    asked = agent(model=ScriptedModel([text]), output_content_type=Verdict)
-    with pytest.raises(ModelError) as raised:
+    asked = agent(model=ScriptedModel([text]), output_content_type=Verdict, output_repairs=0)
+    with pytest.raises(UnfitOutput) as raised:
         await asked.run(task="?")
-    assert raised.value.data["unreadable"] is True
+    assert raised.value.data["text"] == text
     assert "https://" not in raised.value.message
 
 
@@ -163,7 +163,8 @@ async def test_each_fault_of_a_structured_answer_has_its_path_and_the_wording_of
     found = misfits(refused.value, answer)
     assert [".".join(map(str, misfit.path)) for misfit in found] == paths
 
-    asked = agent(model=ScriptedModel([json.dumps(answer)]), output_content_type=Review)
+    script = [json.dumps(answer)]
+    asked = agent(model=ScriptedModel(script), output_content_type=Review, output_repairs=0)
     with pytest.raises(ModelError) as raised:
         await asked.run(task="?")
     faults = [misfit.sentence(repr(path)) for misfit, path in zip(found, paths, strict=True)]

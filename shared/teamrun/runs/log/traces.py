@@ -19,6 +19,7 @@ from teamrun.core.refs import RunRef
 from teamrun.json_types import JsonObject
 from teamrun.messages.llm import RequestUsage
 from teamrun.runs.log.entries import CallRecord, Claim, End, Entry, Wait, Yield, calls_of
+from teamrun.runs.log.kinds import CALL_KINDS
 from teamrun.runs.log.spec import RunSpec
 from teamrun.runs.log.state import RunState
 
@@ -153,7 +154,7 @@ class RunTraces:
             elif event.type in ("model.call.completed", "tool.call.completed"):
                 told[event.data.get("call_id")] = event.data
         for call in calls_of(entry.body):
-            if call.kind in ("model", "tool"):
+            if CALL_KINDS[call.kind].counter is not None:  # of a model or a tool
                 self.export(self._call_span(call, told[call.call_id], entry, state, turns))
         for event in entry.events:
             if event.type == "turn.completed" and event.agent is not None:
@@ -191,7 +192,7 @@ class RunTraces:
         }
         if (tool_call := told.get("tool_call_id")) is not None:
             span.attributes["gen_ai.tool.call.id"] = str(tool_call)
-        if call.kind == "model":
+        if CALL_KINDS[call.kind].is_by_profile:
             self._describe(span, call, told)
         return span
 
