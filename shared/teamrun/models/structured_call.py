@@ -1,7 +1,7 @@
 """Structured answers of any model: in its own mode, by a forced tool, or by an instruction.
 
 Agents and the engine use it. The providers know only `json_output`, `tools` and `tool_choice`, so
-none of them needs code for models without a mode of their own.
+none of them needs code for models without structured output.
 """
 
 import json
