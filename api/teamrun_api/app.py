@@ -44,6 +44,7 @@ from teamrun_api.routes import (
     events,
     files,
     forks,
+    mcp,
     pages,
     run_webhooks,
     runs,
@@ -83,6 +84,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     webhook_routes.router,
     run_webhooks.router,
     system.router,
+    mcp.router,
     pages.router,
 )
 

@@ -42,6 +42,7 @@ LINES = (
     {"runs"},
     {"webhooks", "batches", "schedules", "catalog", "threads"},
     {"rounds"},
+    {"mcp_server"},
     {"upkeep", "telemetry"},
     {"runtime"},
     {"compat"},

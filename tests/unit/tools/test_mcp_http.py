@@ -1,15 +1,12 @@
 """MCP servers behind an address: servers of the SDK over real HTTP on loopback."""
 
-import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-import uvicorn
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
+from tests.support.asgi_server import served
 
 from teamrun.errors import McpServerError
 from teamrun.tools.mcp import McpServer, SseServerParams, StreamableHttpServerParams
@@ -54,21 +51,6 @@ class Recorder:
             await response(scope, receive, send)
             return
         await self._app(scope, receive, send)
-
-
-@asynccontextmanager
-async def served(app: ASGIApp) -> AsyncGenerator[str]:
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="on")
-    server = uvicorn.Server(config)
-    task = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-        await asyncio.sleep(0.01)
-    try:
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = server.force_exit = True
-        await task
 
 
 def params(transport: str, url: str) -> StreamableHttpServerParams | SseServerParams:
