@@ -71,6 +71,7 @@ async def client_of(
         await runtime.shutdown(timedelta())
 
 
+@pytest.mark.behaviour("pattern.mcp")
 async def test_each_team_is_a_tool() -> None:
     async with client_of([]) as (client, _, _):
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}

@@ -585,6 +585,7 @@ class Registry:
             tools=self._tools,
             agents=self._agents,
             functions=self._functions,
+            server_of=self._tools.server_of,
             profile_of=self._models.for_model,
             roles=self._roles,
             override=model,

@@ -154,6 +154,7 @@ class _File:
         self._profiles = {name: profile for name, profile in profiles.items() if profile}
         # A name defined in the file is known even if its definition is invalid.
         self._models = {*profiles, *self._keys(top["models"])}
+        self._server_of = tools.server_of
         servers = self._keys(top["mcp_servers"])
         self._tools = {*tools, *self._keys(top["tools"]), *(f"mcp:{name}" for name in servers)}
         texts = self._variables({name: top[name] for name in ("roles", "agents", "teams")})
@@ -240,6 +241,7 @@ class _File:
             tools=self._tools,
             agents=agents,
             functions=functions,
+            server_of=self._server_of,
             model_is_known=self._take_implicit,
             roles=self._roles,
             profile_of=self._profile_of,

@@ -182,6 +182,30 @@ async def test_a_team_of_the_library_uses_a_server_besides_its_tools(tmp_path: P
     await registry.close()
 
 
+@pytest.mark.behaviour("tools.mcp")
+def test_a_component_of_autogen_is_the_server_with_its_command(tmp_path: Path) -> None:
+    def spec(command: str) -> dict[str, Any]:
+        params = {"type": "StdioServerParams", "command": command, "args": [SERVER]}
+        overrides = {"add": {"name": "plus"}}
+        bench = {"server_params": params, "tool_overrides": overrides}
+        agent = {
+            "name": "a",
+            "model_client": "m",
+            "workbench": [{"provider": "autogen_ext.tools.mcp.McpWorkbench", "config": bench}],
+        }
+        path = "autogen_agentchat.agents.AssistantAgent"
+        members = [{"provider": path, "component_version": 2, "config": agent}]
+        team = "autogen_agentchat.teams.RoundRobinGroupChat"
+        return {"provider": team, "config": {"participants": members, "max_turns": 1}}
+
+    registry = registry_of(tmp_path, {"ours": OURS})
+    team = registry.resolve(team_spec=spec(sys.executable))
+    assert list(team.tools) == ["mcp:ours"]
+    assert '"plus"' in team.definition.model_dump_json()
+    with pytest.raises(DefinitionError, match=r"under 'mcp_servers'.*Registered: 'ours'"):
+        registry.resolve(team_spec=spec("/bin/sh"))
+
+
 def test_a_submitted_definition_names_a_registered_server_only(tmp_path: Path) -> None:
     registry = registry_of(tmp_path, {"ours": OURS})
     agent: dict[str, Any] = {"type": "assistant_agent", "name": "a", "model": "m"}

@@ -74,7 +74,7 @@ _MODULES: Final[Mapping[str, str]] = {
     "autogen_ext.tools.azure": _REQUEST,
     "autogen_ext.tools.graphrag": _REQUEST,
     "autogen_ext.tools.http": _REQUEST,
-    "autogen_ext.tools.mcp": "nothing yet; a Python function as a tool can call the server",
+    "autogen_ext.tools.mcp": "`McpWorkbench`, or `McpServer` of `teamrun.tools.mcp`",
     "autogen_ext.ui": "`Console`",
 }
 

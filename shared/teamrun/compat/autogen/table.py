@@ -213,9 +213,10 @@ MODULES: Final[Mapping[str, Mapping[str, str]]] = {
     "autogen_ext.tools.http": {ABSENT: "HttpTool"},
     "autogen_ext.tools.langchain": {ABSENT: "LangChainToolAdapter"},
     "autogen_ext.tools.mcp": {
-        ABSENT: "McpServerParams McpSessionActor McpWorkbench SseMcpToolAdapter SseServerParams "
+        "teamrun.tools.mcp": "McpServerParams McpWorkbench SseMcpToolAdapter SseServerParams "
         "StdioMcpToolAdapter StdioServerParams StreamableHttpMcpToolAdapter "
-        "StreamableHttpServerParams create_mcp_server_session mcp_server_tools",
+        "StreamableHttpServerParams mcp_server_tools",
+        ABSENT: "McpSessionActor create_mcp_server_session",
     },
     "autogen_ext.tools.semantic_kernel": {
         ABSENT: "KernelFunctionFromTool KernelFunctionFromToolSchema",

@@ -100,10 +100,11 @@ def read_assistant(
     values["model"] = model_profile(
         fields.values.get("model"), pointer(where, "model_client"), scope, problems
     )
-    tools = read_tools(config, where, scope, problems)
+    tools, servers = read_tools(config, where, scope, problems)
     inline = tuple(tool for tool in tools if isinstance(tool, InlineToolDefinition))
     values["tools"] = [tool for tool in tools if tool not in inline]
     values |= {"inline_tools": inline} if inline else {}
+    values |= {"workbench": servers} if servers else {}
     values["handoffs"] = read_handoffs(
         values.get("handoffs", []), fields.place("handoffs"), problems
     )

@@ -33,6 +33,8 @@ _ENVELOPE: Final = frozenset(
 )
 """The fields of a component."""
 
+_MCP: Final = "autogen_ext.tools.mcp.McpWorkbench"
+
 _USUAL: Final[JsonMapping] = {
     "add_name_prefixes": False,
     "include_name_in_message": True,
@@ -135,12 +137,19 @@ def model_profile(raw: Any, where: str, scope: Scope, problems: Problems) -> str
     return profile
 
 
-def read_tools(
-    config: JsonMapping, where: str, scope: Scope, problems: Problems
-) -> list[ToolOfAgent]:
+class AgentTools(NamedTuple):
+    """The tools of an agent component."""
+
+    tools: list[ToolOfAgent]
+    servers: list[JsonObject]
+    """Fields of definitions of workbenches: MCP servers."""
+
+
+def read_tools(config: JsonMapping, where: str, scope: Scope, problems: Problems) -> AgentTools:
     """The tools of an agent component, from `workbench` (version 2) or `tools` (version 1).
 
-    The name of a registered tool is accepted in place of a tool or a workbench.
+    The name of a registered tool is accepted in place of a tool or a workbench. An `McpWorkbench`
+    is the registered server with its command or address.
     """
     reader = _ToolReader(scope, problems)
     reader.read(config.get("tools"), pointer(where, "tools"))
@@ -154,7 +163,7 @@ def read_tools(
         several = [] if bench is None else [(place, bench)]
     for at, item in several:
         reader.read_bench(item, at)
-    return list(reader.tools.values())
+    return AgentTools(list(reader.tools.values()), list(reader.servers.values()))
 
 
 class _ToolReader:
@@ -164,6 +173,7 @@ class _ToolReader:
         self._scope = scope
         self._problems = problems
         self.tools: dict[str, ToolOfAgent] = {}
+        self.servers: dict[str, JsonObject] = {}
 
     def read(self, raw: Any, where: str) -> None:
         """A list of tools, or none."""
@@ -177,6 +187,9 @@ class _ToolReader:
         if isinstance(raw, str):
             self._read(raw, where)
             return
+        if isinstance(raw, dict) and cast("JsonObject", raw).get("provider") == _MCP:
+            self._read_server(cast("JsonObject", raw), where)
+            return
         bench = unwrap(raw, where, "workbench", self._problems)
         if bench is None:
             return
@@ -185,6 +198,28 @@ class _ToolReader:
             detail = "Overrides of tools are not taken; register the tool under the other name."
             self._problems.add(place, "component_json_not_supported", detail)
         self.read(bench.config.get("tools"), pointer(bench.where, "tools"))
+
+    def _read_server(self, source: JsonObject, where: str) -> None:
+        config: Any = source.get("config")
+        config = cast("JsonObject", config) if isinstance(config, dict) else {}
+        params: Any = config.get("server_params")
+        name = self._scope.server_of(cast("JsonObject", params)) if params else None
+        if name is None:
+            detail = (
+                f"{_MCP!r} is converted if an operator has registered a server with its command or"
+                " address under 'mcp_servers'; otherwise write the names of registered tools"
+                f" instead. {self._scope.known_servers}"
+            )
+            place = pointer(where, "provider")
+            self._problems.add(place, "component_json_not_supported", detail)
+            return
+        place = pointer(where, "config")
+        detail = f"The component is ignored: {shown(name)} is the registered server of it."
+        self._problems.warn(place, detail)
+        bench: JsonObject = {"server": name}
+        if overrides := config.get("tool_overrides"):
+            bench["tool_overrides"] = overrides
+        self.servers[name] = bench
 
     def _read(self, raw: Any, where: str) -> None:
         if isinstance(raw, str):

@@ -10,6 +10,7 @@ from teamrun.components.definitions.mcp import SERVER_PREFIX, McpServerEntry
 from teamrun.components.reading.problems import did_you_mean, listed
 from teamrun.core.optional import require
 from teamrun.errors import DefinitionError, MissingPackage
+from teamrun.json_types import JsonMapping
 from teamrun.tools.mcp.params import McpServerParams
 from teamrun.tools.mcp.server import McpServer, ServerConduct
 
@@ -54,6 +55,15 @@ class McpServers(Collection[str]):
     def entries(self) -> Sequence[McpServerEntry]:
         """The servers of the operator's file."""
         return tuple(self._entries.values())
+
+    def described_by(self, params: JsonMapping) -> str | None:
+        """The server with the command or the address of AutoGen's `server_params`.
+
+        Variables and headers are not compared: those of the operator count.
+        """
+        wanted = _identity(params)
+        found = (e.name for e in self._entries.values() if _identity(e.params) == wanted)
+        return None if wanted is None else next(found, None)
 
     def digest(self, name: str) -> str:
         """The digest of a registration, by the name among the tools."""
@@ -111,6 +121,14 @@ class McpServers(Collection[str]):
         """End the sessions of all servers."""
         for server in self._servers.values():
             await server.aclose()
+
+
+def _identity(params: JsonMapping) -> object:
+    """What two descriptions of the same server have in common; None for another object."""
+    if isinstance(url := params.get("url"), str):
+        return url
+    command, args = params.get("command"), params.get("args") or []
+    return (command, list(args)) if command and isinstance(args, list | tuple) else None
 
 
 _PARAMS: TypeAdapter[McpServerParams] = TypeAdapter(McpServerParams)

@@ -14,7 +14,7 @@ from teamrun.components.definitions.table import load
 from teamrun.components.definitions.tools import TOOLS, RegisteredTool, ToolEntry
 from teamrun.components.reading.problems import did_you_mean, ended, listed
 from teamrun.errors import DefinitionError, UsageError
-from teamrun.json_types import JsonObject
+from teamrun.json_types import JsonMapping, JsonObject
 from teamrun.tools.base import StreamTool, Tool
 from teamrun.tools.function import FunctionTool
 
@@ -90,6 +90,10 @@ class ToolTable(Collection[str]):
                 f"There is no MCP server {name!r}: none is registered.", code="unknown_tool"
             )
         return self.servers.get(name)
+
+    def server_of(self, params: JsonMapping) -> str | None:
+        """The MCP server that AutoGen's `server_params` describe; None if it is not registered."""
+        return None if self.servers is None else self.servers.described_by(params)
 
     async def close(self) -> None:
         """End the MCP servers."""

@@ -36,6 +36,10 @@ def _nothing(_: str) -> None:
     return None
 
 
+def _unregistered(_: JsonMapping) -> None:
+    return None
+
+
 def _no(_: str) -> bool:
     return False
 
@@ -55,6 +59,8 @@ class Scope(NamedTuple):
     """Registered custom agents."""
     functions: Collection[str] = ()
     """Registered functions."""
+    server_of: Callable[[JsonMapping], str | None] = _unregistered
+    """The registered MCP server that AutoGen's `server_params` describe."""
     model_is_known: Callable[[str], bool] = _no
     """Takes model names beyond `models`: `provider:model` in the operator's file."""
     profile_of: Callable[[str, Collection[str]], str | None] = _none
