@@ -38,6 +38,7 @@ def test_the_commands_are_those_that_are_promised() -> None:
         "retry",
         "fork",
         "replay",
+        "mcp",
         "version",
         "threads create",
         "threads list",
