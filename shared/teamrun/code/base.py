@@ -35,6 +35,8 @@ class CodeExecutor(ComponentBase[BaseModel], ABC):
     is_isolated: bool = False
     """Whether code has no effect outside but its output and files, and a work folder of its own
     for each call of `execute`."""
+    is_stateful: bool = False
+    """Whether executions of one `session` find what earlier ones have left in memory."""
 
     @abstractmethod
     async def execute_code_blocks(
@@ -53,6 +55,8 @@ class CodeExecutor(ComponentBase[BaseModel], ABC):
         code_blocks: Sequence[CodeBlock],
         files: Mapping[str, bytes] | None = None,
         cancellation_token: CancellationToken | None = None,
+        *,
+        session: str = "",
     ) -> Execution:
         """Execute blocks, with files to begin with.
 

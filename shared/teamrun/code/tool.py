@@ -19,7 +19,7 @@ from teamrun.json_types import JsonMapping
 from teamrun.messages.code import CodeBlock, CodeResult
 from teamrun.tools.approval import with_approval
 from teamrun.tools.arguments import checked_arguments
-from teamrun.tools.base import BaseTool, Effects, Tool
+from teamrun.tools.base import BaseTool, Effects, Session, Tool
 from teamrun.tools.context import ToolContext
 
 __all__ = ["CodeExecutionTool", "ToolExecutor"]
@@ -63,6 +63,7 @@ class CodeExecutionTool(BaseTool[BaseModel, CodeResult]):
         self.executor = executor
         self.needs_approval = needs_approval
         self.effects: Effects = "none" if executor.is_isolated else "write"
+        self.session: Session = "stateful" if executor.is_stateful else "stateless"
         self._language = language
 
     async def run_json(
@@ -79,9 +80,13 @@ class CodeExecutionTool(BaseTool[BaseModel, CodeResult]):
             ToolError: The arguments do not fit.
         """
         blocks = self._blocks(args)
-        files = WorkFiles(context or ToolContext())
+        context = context or ToolContext()
+        files = WorkFiles(context)
         given = await files.load() if self.executor.is_isolated else None
-        done = await self.executor.execute(blocks, given, cancellation_token)
+        options = (
+            {"session": f"{context.run_id}/{context.agent}"} if self.executor.is_stateful else {}
+        )
+        done = await self.executor.execute(blocks, given, cancellation_token, **options)
         files.keep(done.files)
         if event_log.is_wanted():
             event_log.log_tool_call(self.name, args, self.return_value_as_string(done.result))

@@ -40,6 +40,8 @@ class Writer(CodeExecutor):
         code_blocks: Sequence[CodeBlock],
         files: Mapping[str, bytes] | None = None,
         cancellation_token: CancellationToken | None = None,
+        *,
+        session: str = "",
     ) -> Execution:
         self.given.append(files or {})
         written = {path: path.encode("utf-8", "replace") for path in code_blocks[0].code.split()}
@@ -131,7 +133,15 @@ def written(folder: Path, **tool: Any) -> Path:
 
 async def test_the_operator_registers_a_sandbox(tmp_path: Path) -> None:
     bubblewrap()
-    path = written(tmp_path, memory_mb=128, timeout=5, approval=True, language="python")
+    path = written(
+        tmp_path,
+        memory_mb=128,
+        timeout=5,
+        approval=True,
+        language="python",
+        session="stateful",
+        on_lost="fail",
+    )
 
     tool = load_registry(path, environ={}).tool("run_code")
 
@@ -139,7 +149,10 @@ async def test_the_operator_registers_a_sandbox(tmp_path: Path) -> None:
     assert isinstance(tool.executor, SandboxCodeExecutor)
     assert (tool.executor.limits.memory_mb, tool.executor.limits.timeout) == (128, 5)
     assert tool.needs_approval
-    assert await tool.run_json({"code": "print(1)"}) == CodeResult(0, "1\n")
+    assert (tool.session, tool.on_lost) == ("stateful", "fail")
+    assert await tool.run_json({"code": "x = 1"}) == CodeResult(0, "")
+    assert await tool.run_json({"code": "x"}) == CodeResult(0, "1\n")
+    await tool.executor.stop()
 
 
 def test_the_operator_registers_a_local_executor_in_so_many_words(tmp_path: Path) -> None:
@@ -162,6 +175,8 @@ def test_the_operator_registers_a_local_executor_in_so_many_words(tmp_path: Path
         ({"work_dir": "w"}, "'work_dir' is for 'executor: local'"),
         ({"executor": "local", "unsandboxed": True, "memory_mb": 64}, "is for 'executor: sandbox'"),
         ({"on_unknown": "ask"}, "code in a sandbox has no effect outside"),
+        ({"executor": "local", "unsandboxed": True, "session": "stateful"}, "'session: stateful'"),
+        ({"on_lost": "fail"}, "'on_lost' is for 'session: stateful'"),
         ({"memory_mb": 1}, "64"),
         ({"timeout": 0}, "'timeout'"),
         ({"python": "python3"}, "'python'"),

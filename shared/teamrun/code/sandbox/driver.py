@@ -19,7 +19,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -55,11 +55,13 @@ class Sandbox:
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self._settings = settings
+        self._kernel: Kernel | None = None
 
     def execute(self, job: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, int]]]:
         """The reply to a job, and the paths and sizes of the files that it names."""
         for path, size in job["files"]:
             store(path, sys.stdin.buffer, size)
+        signal_all(signal.SIGCONT)
         unnamed: set[str] = set()
         before = dict(self._regular_files())
         results: list[tuple[int, str, int]] = []
@@ -67,6 +69,8 @@ class Sandbox:
             results.append(self._execute(language.lower(), code, unnamed))
             if results[-1][0]:
                 break
+        # What a session leaves behind does not run between two jobs.
+        signal_all(signal.SIGSTOP)
         changed = [
             path
             for path, state in self._regular_files()
@@ -78,6 +82,8 @@ class Sandbox:
         return reply, kept
 
     def _execute(self, language: str, code: str, unnamed: set[str]) -> tuple[int, str, int]:
+        if language in PYTHONS and self._settings["kernel"]:
+            return self._run_in_kernel(code)
         if language in PYTHONS:
             command, ending = [self._settings["python"]], "py"
         elif language in SHELLS:
@@ -121,7 +127,11 @@ class Sandbox:
             status = self._status(process.pid, collected)
         except Ended as error:
             status, ended = None, error
-        end_all()
+        if ended is None and self._settings["kernel"]:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        else:
+            end_all()
         process.returncode = 0  # it has been reaped
         collected.drain()
         os.close(output)
@@ -130,12 +140,35 @@ class Sandbox:
         text, left_out = collected.text()
         return ended.exit_code, f"{text}\n{ended}", left_out
 
+    def _run_in_kernel(self, code: str) -> tuple[int, str, int]:
+        kernel = self._kernel = self._kernel or Kernel(self._settings)
+        collected = Output(kernel.output, self._settings["output_bytes"])
+        note = ""
+        try:
+            kernel.send(code)
+            status = self._status(kernel.pid, collected, kernel.reply)
+        except Ended as error:
+            status, note = error.exit_code << 8, f"\n{error}"
+        except OSError:
+            status = 1 << 8
+        collected.drain()
+        if not kernel.has_replied:
+            # It was ended, or has ended itself: what it had in memory is lost.
+            end_all()
+            kernel.close()
+            self._kernel = None
+            note += "\nThe variables and imports of the session are lost"
+        text, left_out = collected.text()
+        return exit_code(status), text + note, left_out
+
     def _limit_cpu(self) -> None:
         seconds = self._settings["cpu_seconds"]
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
 
-    def _status(self, pid: int, output: "Output") -> int:
-        """Wait for a process.
+    def _status(
+        self, pid: int, output: "Output", reply: "Callable[[], int | None]" = lambda: None
+    ) -> int:
+        """Wait for a process, or for the reply of the kernel.
 
         Raises:
             Ended: A limit is reached.
@@ -143,6 +176,8 @@ class Sandbox:
         deadline = time.monotonic() + self._settings["timeout"]
         while True:
             output.wait(0.05)
+            if (replied := reply()) is not None:
+                return replied << 8
             with contextlib.suppress(ChildProcessError):
                 # All, since processes that have lost their parents are children of process 1.
                 while (found := os.waitpid(-1, os.WNOHANG))[0]:
@@ -196,6 +231,55 @@ class Ended(Exception):
         self.exit_code = exit_code
 
 
+class Kernel:
+    """A Python process that keeps what code leaves in memory."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self.output, output_end = os.pipe()
+        jobs_end, self._jobs = os.pipe()
+        self._replies, replies_end = os.pipe()
+        os.set_blocking(self._replies, False)
+        self.has_replied = False
+        ends = (jobs_end, replies_end)
+        self._process = subprocess.Popen(
+            [settings["python"], "-c", settings["kernel"], *map(str, ends)],
+            cwd=WORK,
+            stdin=subprocess.DEVNULL,
+            stdout=output_end,
+            stderr=output_end,
+            start_new_session=True,
+            pass_fds=ends,
+        )
+        self.pid = self._process.pid
+        self._process.returncode = 0  # the driver reaps all processes itself
+        for end in (output_end, *ends):
+            os.close(end)
+
+    def send(self, code: str) -> None:
+        """Let it execute a text.
+
+        Raises:
+            OSError: It has ended.
+        """
+        self.has_replied = False
+        with open(self._jobs, "w", encoding="utf-8", closefd=False) as jobs:
+            jobs.write(json.dumps(code) + "\n")
+
+    def reply(self) -> int | None:
+        """The exit code of the text; None: it is still executed."""
+        try:
+            reply = os.read(self._replies, 1)
+        except BlockingIOError:
+            return None
+        self.has_replied = bool(reply)
+        return reply[0] if reply else None
+
+    def close(self) -> None:
+        """Close the pipes to it."""
+        for descriptor in (self.output, self._jobs, self._replies):
+            os.close(descriptor)
+
+
 class Output:
     """What processes write to a pipe, of which the first bytes are kept."""
 
@@ -233,6 +317,12 @@ class Output:
         self._size += len(chunk)
         self._kept += chunk[: self._most - len(self._kept)]
         return self._is_open
+
+
+def signal_all(number: int) -> None:
+    """Send a signal to all processes of the sandbox but this one."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(-1, number)
 
 
 def end_all() -> None:

@@ -1,7 +1,7 @@
 """Code in a sandbox of bubblewrap."""
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from teamrun.code.base import CodeExecutor, Execution
 from teamrun.code.sandbox.limits import SandboxLimits
@@ -10,7 +10,12 @@ from teamrun.core.cancel_scope import cancelled_by
 from teamrun.core.cancellation import CancellationToken
 from teamrun.messages.code import CodeBlock, CodeResult
 
+if TYPE_CHECKING:
+    from teamrun.code.sandbox.sessions import Sessions
+
 __all__ = ["SandboxCodeExecutor"]
+
+_IDLE_SECONDS: Final = 600.0
 
 
 class SandboxCodeExecutor(CodeExecutor):
@@ -25,14 +30,24 @@ class SandboxCodeExecutor(CodeExecutor):
         limits: What the code may use.
         python: The path of the Python that executes code; by default the system's. Its packages
             are available to code.
+        stateful: Keep the sandbox between calls, and the variables of Python code as in a notebook.
+            A session that was not used for ten minutes ends.
     """
 
     SUPPORTED_LANGUAGES: ClassVar[Sequence[str]] = ["python", "sh", "bash", "shell"]
     is_isolated = True
 
-    def __init__(self, limits: SandboxLimits | None = None, *, python: str | None = None) -> None:
+    def __init__(
+        self,
+        limits: SandboxLimits | None = None,
+        *,
+        python: str | None = None,
+        stateful: bool = False,
+    ) -> None:
         self.limits = limits or SandboxLimits()
         self.python = python
+        self.is_stateful = stateful
+        self._sessions: Sessions | None = None
         self.files: dict[str, bytes] = {}
         """The files that earlier calls have left, by their paths in the work folder."""
 
@@ -64,9 +79,19 @@ class SandboxCodeExecutor(CodeExecutor):
         code_blocks: Sequence[CodeBlock],
         files: Mapping[str, bytes] | None = None,
         cancellation_token: CancellationToken | None = None,
+        *,
+        session: str = "",
     ) -> Execution:
-        """Execute blocks with these files in the work folder; returns those that were written."""
+        """Execute blocks with these files in the work folder; returns those that were written.
+
+        Raises:
+            SandboxUnavailable: This machine has no sandbox.
+            SessionLost: The session has ended since its last execution.
+        """
         with cancelled_by(cancellation_token, "The execution of code"):
+            if self.is_stateful:
+                reply = await self._all_sessions().execute(session, code_blocks, files or {})
+                return _execution(reply)
             sandbox = await SandboxProcess.start(self.limits, python=self.python)
             try:
                 reply = await sandbox.execute(code_blocks, files)
@@ -75,12 +100,22 @@ class SandboxCodeExecutor(CodeExecutor):
         return _execution(reply)
 
     async def stop(self) -> None:
-        """Forget the files."""
+        """End the sessions, and forget the files."""
         self.files.clear()
+        if self._sessions is not None:
+            await self._sessions.close()
 
     async def restart(self) -> None:
-        """Forget the files."""
-        self.files.clear()
+        """End the sessions, and forget the files."""
+        await self.stop()
+
+    def _all_sessions(self) -> "Sessions":
+        # Imported late: few executors have sessions.
+        from teamrun.code.sandbox.sessions import Sessions
+
+        if self._sessions is None:
+            self._sessions = Sessions(self.limits, python=self.python, idle=_IDLE_SECONDS)
+        return self._sessions
 
 
 def _execution(reply: Reply) -> Execution:

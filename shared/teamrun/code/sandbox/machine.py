@@ -150,13 +150,16 @@ def _dotted(version: Iterable[int]) -> str:
     return ".".join(map(str, version))
 
 
-def command(python: Interpreter, limits: SandboxLimits, *, seccomp: int) -> list[str]:
+def command(
+    python: Interpreter, limits: SandboxLimits, *, seccomp: int, stateful: bool = False
+) -> list[str]:
     """The command that starts a sandbox, whose process 1 is the driver.
 
     Args:
         python: The interpreter of the driver and of the code.
         limits: The limits of the code.
         seccomp: The descriptor of a file with the filter of system calls.
+        stateful: Whether Python code keeps what it leaves in memory.
 
     Raises:
         SandboxUnavailable: There is no bubblewrap.
@@ -174,8 +177,8 @@ def command(python: Interpreter, limits: SandboxLimits, *, seccomp: int) -> list
         *("--size", size, "--perms", "0700", "--tmpfs", "/work"),
         *("--size", size, "--perms", "1777", "--tmpfs", "/tmp"),
         *("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/work", "--"),
-        *(python.executable, "-I", "-S", "-c", _driver()),
-        json.dumps(_settings(python.executable, limits)),
+        *(python.executable, "-I", "-S", "-c", _text("driver.py")),
+        json.dumps(_settings(python.executable, limits, stateful=stateful)),
     ]
 
 
@@ -221,14 +224,15 @@ def _devices() -> list[str]:
 
 
 @cache
-def _driver() -> str:
-    return Path(__file__).with_name("driver.py").read_text(encoding="utf-8")
+def _text(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
-def _settings(executable: str, limits: SandboxLimits) -> dict[str, object]:
+def _settings(executable: str, limits: SandboxLimits, *, stateful: bool) -> dict[str, object]:
     """The argument of the driver."""
     return {
         "python": executable,
+        "kernel": _text("kernel.py") if stateful else "",
         "timeout": limits.timeout,
         "cpu_seconds": limits.cpu_seconds,
         "output_bytes": limits.output_bytes,

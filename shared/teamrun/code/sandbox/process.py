@@ -56,12 +56,15 @@ class SandboxProcess:
         self._over = False
 
     @classmethod
-    async def start(cls, limits: SandboxLimits, *, python: str | None = None) -> Self:
+    async def start(
+        cls, limits: SandboxLimits, *, python: str | None = None, stateful: bool = False
+    ) -> Self:
         """Start a sandbox.
 
         Args:
             limits: The limits of the code in it.
             python: The path of the Python to use; by default the system's.
+            stateful: Whether Python code keeps what it leaves in memory for the next job.
 
         Raises:
             SandboxUnavailable: This machine has none.
@@ -70,7 +73,7 @@ class SandboxProcess:
         seccomp = seccomp_file()
         try:
             process = await asyncio.create_subprocess_exec(
-                *command(interpreter(python), limits, seccomp=seccomp),
+                *command(interpreter(python), limits, seccomp=seccomp, stateful=stateful),
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=PIPE,
@@ -87,6 +90,11 @@ class SandboxProcess:
         finally:
             os.close(seccomp)
         return cls(process, limits)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its processes have ended."""
+        return self._process.returncode is not None
 
     async def execute(
         self, blocks: Sequence[CodeBlock], files: Mapping[str, bytes] | None = None
@@ -112,6 +120,7 @@ class SandboxProcess:
                 await self._send(job, given.values())
                 return await self._reply()
         except TimeoutError:
+            await self.close()
             return _ended(124, "\nTimeout")
         except (OSError, EOFError, ValueError, TypeError, LookupError) as error:
             if self._over:

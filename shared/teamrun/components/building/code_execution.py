@@ -22,6 +22,8 @@ def build_code_execution(entry: CodeExecutionEntry, code: OperatorCode) -> CodeE
     if entry.description is not None:
         options["description"] = entry.description
     tool = CodeExecutionTool(_executor(entry, code), language=entry.language, **options)
+    if entry.on_lost is not None:
+        tool.on_lost = entry.on_lost
     if entry.on_unknown is not None:
         tool.on_unknown = entry.on_unknown
     return tool
@@ -72,4 +74,5 @@ def _executor(entry: CodeExecutionEntry, code: OperatorCode) -> Any:
         raise DefinitionError(
             f"The tool {entry.name!r}: {error.message}", pointer=entry.where, code=error.code
         ) from error
-    return SandboxCodeExecutor(entry.limits, python=entry.python)
+    stateful = entry.session == "stateful"
+    return SandboxCodeExecutor(entry.limits, python=entry.python, stateful=stateful)

@@ -9,12 +9,12 @@ from teamrun.code.sandbox.limits import SandboxLimits
 from teamrun.components.definitions.base import ToolName
 from teamrun.json_types import JsonObject
 from teamrun.models.scalars import Count, Switch
-from teamrun.tools.base import OnUnknown
+from teamrun.tools.base import OnLost, OnUnknown, Session
 
 __all__ = ["CodeExecutionEntry"]
 
 _LIMITS: Final = tuple(field.name for field in fields(SandboxLimits) if field.name != "timeout")
-_OWN: Final = {"sandbox": ("python", *_LIMITS), "local": ("unsandboxed", "work_dir")}
+_OWN: Final = {"sandbox": ("python", "on_lost", *_LIMITS), "local": ("unsandboxed", "work_dir")}
 """The fields that only one executor has."""
 
 
@@ -30,6 +30,8 @@ class CodeExecutionEntry(BaseModel):
     """The only language; the model then writes one text of code in place of blocks."""
     description: str | None = Field(default=None, min_length=1)
     approval: Switch = False
+    session: Session = "stateless"
+    on_lost: OnLost | None = None
     on_unknown: OnUnknown | None = None
     timeout: Count | None = Field(default=None, le=86_400)
     python: str | None = Field(default=None, pattern="^/")
@@ -57,6 +59,10 @@ class CodeExecutionEntry(BaseModel):
             for name in names:
                 if executor != self.executor and getattr(self, name) not in (None, False):
                     raise ValueError(f"{name!r} is for 'executor: {executor}'")
+        if self.session == "stateful" and self.executor != "sandbox":
+            raise ValueError("'session: stateful' is for 'executor: sandbox'")
+        if self.on_lost is not None and self.session != "stateful":
+            raise ValueError("'on_lost' is for 'session: stateful'; give both, or leave it out")
         if self.on_unknown is not None and self.executor == "sandbox":
             raise ValueError(
                 "'on_unknown' is for 'executor: local'; code in a sandbox has no effect outside,"
