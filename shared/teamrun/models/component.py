@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel, SecretStr
 
-from teamrun.core.component.table import COMPONENTS
+from teamrun.core.component.table import inherited_row
 from teamrun.core.component.writing import MASK
 from teamrun.core.urls import public_url
 from teamrun.errors import DefinitionError, UsageError
@@ -59,7 +59,9 @@ def write_client(client: Any) -> JsonObject:
     Raises:
         UsageError: An argument cannot be expressed.
     """
-    fields = COMPONENTS[type(client).__name__].fields
+    row = inherited_row(cast("type[object]", type(client)))
+    assert row is not None
+    fields = row.fields
     arguments: JsonObject = {**dict.fromkeys(fields), **client._given}
     for name in _INEXPRESSIBLE:
         if arguments.pop(name, None) is not None:

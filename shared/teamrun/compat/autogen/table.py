@@ -23,6 +23,7 @@ PAGES: Final[Mapping[str, str]] = {
 """The packages, and the page that an error names."""
 
 _CACHE: Final = "teamrun.compat.autogen.cache"
+_CLAUDE: Final = "teamrun.compat.autogen.claude_on_bedrock"
 _CODE: Final = "teamrun.compat.autogen.code"
 _EXTRAS: Final = "teamrun.compat.autogen.extras"
 _TYPES: Final = "teamrun.compat.autogen.types"
@@ -173,8 +174,8 @@ MODULES: Final[Mapping[str, Mapping[str, str]]] = {
     "autogen_ext.memory.redis": {ABSENT: "RedisMemory RedisMemoryConfig"},
     "autogen_ext.models.anthropic": {
         "teamrun.models": "AnthropicChatCompletionClient",
-        ABSENT: "AnthropicBedrockChatCompletionClient BaseAnthropicChatCompletionClient "
-        "BedrockInfo",
+        _CLAUDE: "AnthropicBedrockChatCompletionClient BedrockInfo",
+        ABSENT: "BaseAnthropicChatCompletionClient",
     },
     "autogen_ext.models.azure": {
         "teamrun.models": "AzureOpenAIChatCompletionClient",

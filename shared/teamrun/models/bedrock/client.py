@@ -8,7 +8,7 @@ observable (`retry.py`). The SDK is loaded when the first client is created.
 import os
 from datetime import timedelta
 from hashlib import sha256
-from typing import Literal, Unpack
+from typing import TYPE_CHECKING, Literal, Unpack
 
 from teamrun.core.clock import Clock
 from teamrun.core.optional import require
@@ -29,6 +29,9 @@ from teamrun.models.component import arguments_of
 from teamrun.models.families import ModelFamily, validated
 from teamrun.models.makers import check_address
 from teamrun.models.retry import RetryingModel, RetryPolicy
+
+if TYPE_CHECKING:
+    from teamrun.models.bedrock.connection import AwsKeys
 
 __all__ = ["BedrockChatCompletionClient"]
 
@@ -59,6 +62,8 @@ class BedrockChatCompletionClient(RetryingModel):
         guardrail_id: A guardrail's id or ARN, for every call.
         guardrail_version: Its version, or `DRAFT`.
         guardrail_trace: `enabled`, `disabled` or `enabled_full`.
+        aws_keys: Credentials of the program, in place of those of the chain. They are written
+            neither into a component nor anywhere else.
         create_args: `temperature`, `max_tokens` and the other arguments of `BedrockArgs`; they
             apply to every call.
 
@@ -85,10 +90,12 @@ class BedrockChatCompletionClient(RetryingModel):
         guardrail_id: str | None = None,
         guardrail_version: str | None = None,
         guardrail_trace: Literal["enabled", "disabled", "enabled_full"] | None = None,
+        aws_keys: "AwsKeys | None" = None,
         clock: Clock | None = None,
         **create_args: Unpack[BedrockArgs],
     ) -> None:
         given = arguments_of(locals())
+        given.pop("aws_keys", None)  # written nowhere
         require("boto3", extra="bedrock", needed_by=type(self).__name__, lowest=(1, 40))
         from teamrun.models.bedrock.calls import BedrockCalls  # loads the SDK
         from teamrun.models.bedrock.connection import Place, has_schemas
@@ -118,6 +125,7 @@ class BedrockChatCompletionClient(RetryingModel):
             base_url,
             profile,
             as_timedelta(timeout).total_seconds(),
+            aws_keys,
         )
         super().__init__(Attempt(requests, BedrockCalls(place)), retry, max_retries, clock=clock)
 

@@ -13,7 +13,7 @@ import threading
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 import boto3
@@ -31,6 +31,7 @@ from teamrun.tools.threads import ThreadPool
 from teamrun.version import __version__
 
 __all__ = [
+    "AwsKeys",
     "Connection",
     "HungUp",
     "Line",
@@ -78,6 +79,15 @@ class Runtime(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class AwsKeys:
+    """Credentials that a program has itself, in place of the SDK's own sources."""
+
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    session_token: str | None = field(default=None, repr=False)
+
+
 class Place(NamedTuple):
     """What a client of the SDK is for."""
 
@@ -87,6 +97,8 @@ class Place(NamedTuple):
     profile: str | None
     timeout_seconds: float
     """The longest silence of the service."""
+    keys: AwsKeys | None = None
+    """None: from the SDK's own sources."""
 
 
 class HungUp(HTTPError):
@@ -249,7 +261,14 @@ def has_schemas() -> bool:
 
 
 def _made(place: Place) -> Runtime:
-    session = boto3.Session(profile_name=place.profile, region_name=place.region)
+    keys = place.keys
+    session = boto3.Session(
+        aws_access_key_id=keys and keys.access_key,
+        aws_secret_access_key=keys and keys.secret_key,
+        aws_session_token=keys and keys.session_token,
+        profile_name=place.profile,
+        region_name=place.region,
+    )
     config = Config(
         connect_timeout=min(place.timeout_seconds, _CONNECT_SECONDS),
         read_timeout=place.timeout_seconds,
