@@ -493,11 +493,7 @@ class Registry:
         return bool(len(self._tools) or len(self._agents) or len(self._functions))
 
     def refuse(self, found: Sequence[Problem]) -> None:
-        """Raise faults as one error, with their places in the file.
-
-        Raises:
-            DefinitionError: There is a fault.
-        """
+        """Raise faults as one error, a `DefinitionError`, with their places in the file."""
         problems = Problems()
         problems.found.extend(found)
         problems.raise_any(source=self._source)
