@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from tests.support.messages_wire import SIGNATURE
 from tests.support.model_replies import Reply, ToolCall
 from tests.support.model_server import ModelServer
 
@@ -29,6 +30,8 @@ models:
              circuit_breaker: {{failures: 1}}, fallback: second}}
   second: {{type: openai, model: gpt-4o-mini, base_url: "{second}", api_key: key-of-second,
             max_retries: 0}}
+  claude: {{type: anthropic, model: claude-sonnet-5, base_url: "{root}", api_key: k,
+            max_retries: 0, fallback: second}}
   written: {{type: scripted, script: ["No model wrote this."]}}
 """
 
@@ -45,7 +48,8 @@ class Pair(NamedTuple):
 async def pair(folder: Path) -> AsyncGenerator[Pair]:
     async with ModelServer() as first, ModelServer() as second:
         path = folder / "teamrun.yaml"
-        text = FILE.format(first=first.base_url, second=second.base_url)
+        root = first.address
+        text = FILE.format(first=first.base_url, second=second.base_url, root=root)
         path.write_text(text, encoding="utf-8")
         registry = load_registry(path, environ={})
         try:
@@ -116,6 +120,25 @@ async def test_the_second_server_does_not_get_what_the_first_attached(tmp_path: 
         assert (first.calls, second.calls) == (3, 1)
         assert "reasoning_content" not in str(second.requests)
         assert "reasoning_content" in str(first.requests[-1]["body"])  # its own data returns to it
+
+
+async def test_a_model_of_another_company_answers_without_the_signatures(tmp_path: Path) -> None:
+    async def add(a: int) -> str:
+        """Add one."""
+        return str(a + 1)
+
+    async with pair(tmp_path) as (first, second, registry):
+        call = ToolCall(name="add", arguments={"a": 1})
+        overloaded = Reply(status=529, content="overloaded")
+        first.plan.queue += [Reply(tool_calls=[call], reasoning="I must add."), overloaded]
+        first.plan.default = Reply(content="DONE")
+        second.plan.default = Reply(content="two")
+        model = registry.model_client("claude")
+        agent = AssistantAgent("a", model, tools=[add], max_tool_iterations=2)
+        assert (await agent.run(task="Add one to 1.")).messages[-1].to_text() == "two"
+        assert (await agent.run(task="Again.")).messages[-1].to_text() == "DONE"
+        assert SIGNATURE not in str(second.requests)
+        assert SIGNATURE in str(first.requests[-1]["body"])
 
 
 CACHED = """\
