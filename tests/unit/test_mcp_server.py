@@ -21,7 +21,7 @@ from teamrun.tools.function import FunctionTool
 
 mcp = pytest.importorskip("mcp")
 
-NEVER = {"tool_calls": [{"name": "never", "arguments": {}}]}
+NEVER: dict[str, Any] = {"tool_calls": [{"name": "never", "arguments": {}}]}
 
 
 def team(*tools: str, description: str | None = None, **agent: Any) -> dict[str, Any]:
@@ -154,7 +154,7 @@ async def test_a_run_that_needs_a_person_returns_its_question() -> None:
         assert "waits for a person" in result.content[0].text
 
 
-FAULTS = [
+FAULTS: list[tuple[str, dict[str, Any], str]] = [
     ("desk", {}, "'task' is needed."),
     ("desk", {"task": 1}, "'task' must be a string."),
     ("desk", {"task": "x", "background": "yes"}, "'background' must be a boolean."),

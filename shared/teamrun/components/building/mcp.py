@@ -1,6 +1,7 @@
 """Registered MCP servers, each made at its first use."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -127,8 +128,10 @@ def _identity(params: JsonMapping) -> object:
     """What two descriptions of the same server have in common; None for another object."""
     if isinstance(url := params.get("url"), str):
         return url
-    command, args = params.get("command"), params.get("args") or []
-    return (command, list(args)) if command and isinstance(args, list | tuple) else None
+    command, args = params.get("command"), cast("object", params.get("args") or [])
+    if not command or not isinstance(args, list | tuple):
+        return None
+    return command, list(cast("Sequence[object]", args))
 
 
 _PARAMS: TypeAdapter[McpServerParams] = TypeAdapter(McpServerParams)
