@@ -8,8 +8,9 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from tests.support.asgi_server import served
 
-from teamrun.errors import McpServerError
+from teamrun.errors import DestinationRefused, McpServerError
 from teamrun.tools.mcp import McpServer, SseServerParams, StreamableHttpServerParams
+from teamrun.tools.mcp.http import client_for
 from teamrun.tools.mcp.server import ServerConduct
 
 mcp_server = pytest.importorskip("mcp.server")
@@ -90,6 +91,19 @@ async def test_a_redirect_to_another_address_is_not_followed_and_no_key_is_sent(
         assert KEY not in str(caught.value)
         await server.aclose()
     assert other.keys == set()
+
+
+async def test_a_client_of_one_address_reaches_no_other() -> None:
+    app, other = app_of("sse"), app_of("sse")
+    async with (
+        served(app) as url,
+        served(other) as elsewhere,
+        client_for(url, {"Authorization": KEY}, None) as client,
+    ):
+        assert (await client.get(f"{url}/nothing")).status_code == 404
+        with pytest.raises(DestinationRefused, match="is registered"):
+            await client.get(f"{elsewhere}/nothing")
+    assert (app.keys, other.keys) == ({KEY}, set())
 
 
 async def test_an_address_that_does_not_answer_is_told() -> None:

@@ -19,7 +19,7 @@ from teamrun.tools.mcp.process import MOST_BYTES
 if TYPE_CHECKING:
     from mcp.client._transport import TransportStreams
 
-__all__ = ["connect_sse", "connect_streamable_http"]
+__all__ = ["client_for", "connect_sse", "connect_streamable_http"]
 
 
 @asynccontextmanager
@@ -37,7 +37,7 @@ async def connect_sse(params: SseServerParams) -> "AsyncGenerator[TransportStrea
         timeout: httpx2.Timeout | None = None,
         auth: httpx2.Auth | None = None,
     ) -> httpx2.AsyncClient:
-        return _client(params.url, headers, timeout)
+        return client_for(params.url, headers, timeout)
 
     async with sse_client(
         params.url,
@@ -58,7 +58,7 @@ async def connect_streamable_http(
 
     timeout = httpx2.Timeout(params.timeout, read=params.sse_read_timeout)
     async with (
-        _client(params.url, params.headers, timeout) as client,
+        client_for(params.url, params.headers, timeout) as client,
         streamable_http_client(
             params.url,
             http_client=client,
@@ -69,7 +69,7 @@ async def connect_streamable_http(
         yield streams
 
 
-def _client(
+def client_for(
     url: str, headers: dict[str, str] | None, timeout: httpx2.Timeout | None
 ) -> httpx2.AsyncClient:
     """A client that reaches the host and port of the address only.
