@@ -45,10 +45,10 @@ _NAMES = """
     file_limit_bytes file_version force forward from fsync grace_seconds graceful handover_seconds
     head_timeout_seconds heartbeat host idempotency_key ids input_format input_template json
     lease_seconds limit local log_format log_level max_concurrency max_cost_usd max_failure_rate
-    max_runs max_tokens max_turns metadata metrics_host metrics_port model namespace on_busy_thread
-    on_invalid output output_schema ping_seconds port queue_url queues reason redis_url
-    retention_days root_path run_id say secret_env source status store_url tag team team_revision
-    team_version tenant thread thread_revision threads timeout_seconds to url venv
+    max_runs max_tokens max_turns mcp_store metadata metrics_host metrics_port model namespace
+    on_busy_thread on_invalid output output_schema ping_seconds port queue_url queues reason
+    redis_url retention_days root_path run_id say secret_env source status store_url tag team
+    team_revision team_version tenant thread thread_revision threads timeout_seconds to url venv
     wait_limit_seconds warm_mb warm_seconds watch webhook webhook_events webhook_id worker_name yes
 """
 

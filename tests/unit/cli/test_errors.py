@@ -156,7 +156,7 @@ def test_json_is_asked_for_by_an_option_or_a_variable(
 def test_every_command_that_ends_takes_the_option() -> None:
     without = {name for name, leaf in LEAVES.items() if "--json" not in _options(leaf)}
 
-    assert without == {"serve", "api", "worker"}  # processes, which have --log-format
+    assert without == {"serve", "api", "worker", "mcp"}  # processes, which have --log-format
 
 
 def _options(leaf: Any) -> list[str]:
