@@ -209,6 +209,10 @@ def test_a_host_that_is_none_is_named(given: str, words: str) -> None:
     assert raised.value.data["argument"] == "host"
 
 
+def test_a_model_is_not_said_to_be_forced_to_call_a_tool() -> None:
+    assert OllamaChatCompletionClient("m").model_info.get("forced_tool") is False
+
+
 def test_the_window_is_that_of_the_options() -> None:
     free = OllamaChatCompletionClient("m").remaining_tokens(ASK)
     assert OllamaChatCompletionClient("m", num_ctx=8192).remaining_tokens(ASK) == free + 4096

@@ -98,6 +98,7 @@ class OllamaChatCompletionClient(RetryingModel):
         self._given = given | {"model": model}
         self._base_url = _address(asked)
         info = resolved_model_info(model, model_info, own_server=True)
+        info["forced_tool"] = False  # the API has no choice of tools
         requests = RequestBuilder(
             model=model,
             info=info,
