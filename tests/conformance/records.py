@@ -1,8 +1,8 @@
 """The normal form of what is compared between hosts.
 
-What differs from run to run is replaced by `*`: times and durations, ids of runs, batches and
-messages, ports of servers of the test, and two numbers of the log that depend on who executes a
-run (`revision`, `epoch`).
+What differs from run to run is replaced by `*`: times and durations, ids of runs, traces, batches
+and messages, ports of servers of the test, and two numbers of the log that depend on who executes
+a run (`revision`, `epoch`).
 Everything else is compared: the types of events, their order, their data, and the run's fields.
 """
 
@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 _FREE = {
     "time", "created_at", "queued_at", "started_at", "finished_at", "updated_at", "expires_at",
-    "run_at", "retry_at", "deadline", "duration_ms", "revision", "epoch",
+    "run_at", "retry_at", "deadline", "duration_ms", "revision", "epoch", "trace_id",
 }  # fmt: skip
 _IDS = re.compile(r"\b(run|bat|whe|msg|file)_[0-9a-f]{32}\b")
 _UUID = re.compile(r"\b[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}\b")
