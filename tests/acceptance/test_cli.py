@@ -16,7 +16,7 @@ from teamrun.cli.app import COMMANDS
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180)]
 
-STARTED_ELSEWHERE = {"serve", "api", "worker", "webhooks trigger", "webhooks listen"}
+STARTED_ELSEWHERE = {"serve", "api", "worker", "mcp", "webhooks trigger", "webhooks listen"}
 SHOW_PROGRESS = {"batch submit", "batch watch"}
 
 ASKING = {
