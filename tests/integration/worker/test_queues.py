@@ -28,6 +28,9 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 BATCH = 200
 INTERACTIVE = 30
 
+QUIET = {"TEAMRUN_LOG_LEVEL": "warning"}
+"""The log of many runs would fill the pipe of stderr, which nothing reads here."""
+
 
 def _prefix(folder: Path) -> str:
     return key_prefix(store_namespace((folder / "store").as_uri()))
@@ -79,9 +82,7 @@ async def test_interactive_runs_do_not_wait_behind_a_long_batch(tmp_path: Path) 
             batch = await _accepted(runs, BATCH, tmp_path, server)
             urgent = await _accepted(runs, INTERACTIVE, tmp_path, server)
             await queue.send(batch, queue=Queue.BATCH)
-            # The log of so many runs would fill the pipe of stderr, which nothing reads here.
-            quiet = {"TEAMRUN_LOG_LEVEL": "warning"}
-            with worker(tmp_path, server.url, TEAMRUN_MAX_RUNS="2", TEAMRUN_THREADS="2", **quiet):
+            with worker(tmp_path, server.url, TEAMRUN_MAX_RUNS="2", TEAMRUN_THREADS="2", **QUIET):
                 # The worker is full of the batch, and has taken further messages of it.
                 await runs.wait("default", batch[10].run_id, timeout=WITHIN)
                 sent_at = datetime.now(UTC)
@@ -177,14 +178,14 @@ async def test_a_message_that_outlives_its_worker_executes_only_what_has_not_end
             refs = await _accepted(runs, MAX_REFS_PER_MESSAGE, tmp_path, server)
             await queue.send(refs, queue=Queue.BATCH)
             with worker(
-                tmp_path, server.url, TEAMRUN_MAX_RUNS="4", TEAMRUN_LEASE_SECONDS="1"
+                tmp_path, server.url, TEAMRUN_MAX_RUNS="4", TEAMRUN_LEASE_SECONDS="1", **QUIET
             ) as first:
                 await runs.wait("default", refs[0].run_id, timeout=WITHIN)
                 first.send_signal(signal.SIGKILL)
                 await asyncio.to_thread(first.wait, 30)
             before = [await runs.get("default", ref.run_id) for ref in refs]
             await queue.send(refs, queue=Queue.BATCH)  # the same message once more
-            with worker(tmp_path, server.url, TEAMRUN_LEASE_SECONDS="1"):
+            with worker(tmp_path, server.url, TEAMRUN_LEASE_SECONDS="1", **QUIET):
                 after = await _completed(runs, refs)
     ended = [run for run in before if run.status == "completed"]
     assert ended
