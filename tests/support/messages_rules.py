@@ -62,7 +62,7 @@ def _conversation_faults(body: Json) -> Iterator[str]:
         yield "This model does not support assistant message prefill"
     for first, second in pairwise(messages):
         if first["role"] == second["role"]:
-            yield "messages: roles must alternate"  # the API joins them, which nobody needs
+            yield "messages: roles must alternate"  # the API joins them, but no client needs that
     for index, message in enumerate(messages):
         yield from _message_faults(messages, index, message["content"])
     has_calls = any(block["type"] == "tool_use" for m in messages for block in m["content"])

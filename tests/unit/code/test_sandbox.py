@@ -165,7 +165,7 @@ async def test_processes_that_outlive_their_block_are_ended_with_it() -> None:
 
 
 async def _started(token: str) -> None:
-    while not _with(token):  # noqa: ASYNC110 - processes notify nobody
+    while not _with(token):  # noqa: ASYNC110 - no process gives notice
         await asyncio.sleep(0)
 
 

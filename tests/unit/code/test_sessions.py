@@ -74,7 +74,7 @@ async def test_nothing_runs_between_two_executions(executor: SandboxCodeExecutor
     await said(executor, f"import subprocess; p = subprocess.Popen(['sleep', '{name}'])")
 
     async with asyncio.timeout(10):
-        while _state_of(f"sleep\0{name}") != "T":  # noqa: ASYNC110 - processes notify nobody
+        while _state_of(f"sleep\0{name}") != "T":  # noqa: ASYNC110 - no process gives notice
             await asyncio.sleep(0)
     assert await said(executor, "p.kill(); p.wait()") == "-9\n"
 
