@@ -216,10 +216,10 @@ class ThreadDesk:
                 self._fault(f"T1 {run_id} was acknowledged and has not joined {thread_id}")
             return
         thread.acknowledged.append((since, self.now(), run_id))
-        if policy in INTERRUPTING:
+        if policy in INTERRUPTING and run.ended is None:  # an expired one takes no other's place
             spared = [each for each in self._open(joined.busy) if not self.runs[each].is_cancelled]
             if spared:
-                self._fault(f"T4 {run_id} was to interrupt {spared}, which go on")
+                self._fault(f"T4 {run_id} was to interrupt {spared}, which continue")
 
     def refused(self, thread_id: str, busy: str | None, since: int) -> None:
         """A client was told that the thread is busy with a run."""
